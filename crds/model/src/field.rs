@@ -1,0 +1,166 @@
+//! Fields of a model and their types.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Ident;
+
+/// Most digits of a decimal: ClickHouse's `Decimal128` and PostgreSQL's `numeric` both hold 38.
+pub const DECIMAL_PRECISION_MAX: u8 = 38;
+
+/// The type of a field; each has one PostgreSQL and one ClickHouse type (crate `sql`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
+pub enum FieldType {
+    /// `true` or `false`.
+    Bool,
+    /// 16 bits, signed.
+    Int16,
+    /// 32 bits, signed.
+    Int32,
+    /// 64 bits, signed.
+    Int64,
+    /// IEEE 754 double; NaN and infinities are refused at the edge.
+    Float64,
+    /// Exact decimal with at most [`DECIMAL_PRECISION_MAX`] digits.
+    Decimal {
+        /// Digits in all.
+        precision: u8,
+        /// Digits after the point, at most `precision`.
+        scale: u8,
+    },
+    /// Text of any length, or at most `maxLength` characters.
+    Text {
+        /// Characters (not bytes), 1 or more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_length: Option<u32>,
+    },
+    /// A UUID.
+    Uuid,
+    /// A day, `YYYY-MM-DD`.
+    Date,
+    /// An instant, to the microsecond, in UTC.
+    Timestamp,
+    /// A time of day, to the microsecond, without a zone.
+    Time,
+    /// Any JSON value.
+    Json,
+    /// Bytes, base64 on the wire.
+    Bytes,
+    /// One of a list of texts.
+    Enum {
+        /// The allowed texts.
+        values: Vec<String>,
+    },
+    /// An IP address or network.
+    Inet,
+    /// A list of scalars; elements are not null.
+    Array {
+        /// What each element is.
+        items: ScalarType,
+    },
+}
+
+/// What an array may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScalarType {
+    /// See [`FieldType::Bool`].
+    Bool,
+    /// See [`FieldType::Int16`].
+    Int16,
+    /// See [`FieldType::Int32`].
+    Int32,
+    /// See [`FieldType::Int64`].
+    Int64,
+    /// See [`FieldType::Float64`].
+    Float64,
+    /// See [`FieldType::Text`], without a bound of its own.
+    Text,
+    /// See [`FieldType::Uuid`].
+    Uuid,
+    /// See [`FieldType::Date`].
+    Date,
+    /// See [`FieldType::Timestamp`].
+    Timestamp,
+}
+
+impl ScalarType {
+    /// The same type as a field of its own would have.
+    pub fn as_field_type(self) -> FieldType {
+        match self {
+            Self::Bool => FieldType::Bool,
+            Self::Int16 => FieldType::Int16,
+            Self::Int32 => FieldType::Int32,
+            Self::Int64 => FieldType::Int64,
+            Self::Float64 => FieldType::Float64,
+            Self::Text => FieldType::Text { max_length: None },
+            Self::Uuid => FieldType::Uuid,
+            Self::Date => FieldType::Date,
+            Self::Timestamp => FieldType::Timestamp,
+        }
+    }
+}
+
+impl FieldType {
+    /// The word a ModuleModel uses for it, also named in errors and by `describeModel`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::Decimal { .. } => "decimal",
+            Self::Text { .. } => "text",
+            Self::Uuid => "uuid",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::Time => "time",
+            Self::Json => "json",
+            Self::Bytes => "bytes",
+            Self::Enum { .. } => "enum",
+            Self::Inet => "inet",
+            Self::Array { .. } => "array",
+        }
+    }
+
+    /// Whether `sum` and `avg` make sense of it.
+    pub fn is_numeric(&self) -> bool {
+        matches!(self, Self::Int16 | Self::Int32 | Self::Int64 | Self::Float64 | Self::Decimal { .. })
+    }
+}
+
+/// One field of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    /// Its name: column in PostgreSQL and ClickHouse, key in JSON.
+    pub name: Ident,
+    /// Its type.
+    #[serde(flatten)]
+    pub field_type: FieldType,
+    /// Whether null is refused.
+    #[serde(default)]
+    pub required: bool,
+    /// The default as its author wrote it (a string, already parsed by type once; API.md "Resources").
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// The model that a value of this field is an id of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<Reference>,
+    /// A sentence for `describeModel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// A foreign key: `(tenant_id, field) → (tenant_id, id)` of the named model.
+///
+/// Deleting a row that live rows refer to is refused (`onDelete: Restrict`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reference {
+    /// Module of the referenced model.
+    pub module: Ident,
+    /// The referenced model.
+    pub model: Ident,
+}

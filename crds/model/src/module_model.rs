@@ -1,0 +1,380 @@
+//! The checked description of one model of one module.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Field, FieldType, Ident,
+    value::{ValueUse, parse_value},
+};
+
+/// Modules that would collide with a schema, a path or a database of ours.
+pub const RESERVED_MODULES: [&str; 8] =
+    ["platform", "public", "information_schema", "iam", "cache", "schema", "auth", "realtime"];
+/// Models that would collide with a path under `/v1/data/{module}`.
+pub const RESERVED_MODELS: [&str; 3] = ["batch", "analytics", "restore"];
+/// Fields that would collide with a system column or a query parameter.
+pub const RESERVED_FIELDS: [&str; 24] = [
+    "id", "tenant_id", "created_at", "updated_at", "created_by", "updated_by", "version", "deleted_at", "delete_id",
+    "record_id", "select", "order", "limit", "offset", "cursor", "include", "count", "deleted", "distinct", "columns",
+    "on_conflict", "and", "or", "not",
+];
+/// Most fields of a model (DESIGN 4: keeps the API server's estimate of the CEL rules inside its budget).
+pub const FIELDS_MAX: usize = 128;
+/// Default and ceiling of rows in one page.
+pub const PAGE_SIZE_MAX_DEFAULT: u32 = 1_000;
+
+/// `{module}.{model}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ModelName {
+    /// The module, which is also the schema in PostgreSQL.
+    pub module: Ident,
+    /// The model, which is also the table.
+    pub model: Ident,
+}
+
+/// An index or a unique key over fields; `tenant_id` always leads it in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// Its name within the model.
+    pub name: Ident,
+    /// Fields or system columns, 1 to 8, in order.
+    pub fields: Vec<Ident>,
+}
+
+/// A model as written down, not yet checked. Also its form in the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Draft {
+    /// Module and model.
+    #[serde(flatten)]
+    pub name: ModelName,
+    /// The author's fields, in order; system columns are not among them.
+    pub fields: Vec<Field>,
+    /// Indexes besides those of keys and references.
+    #[serde(default)]
+    pub indexes: Vec<Index>,
+    /// Unique keys among live rows of a tenant.
+    #[serde(default)]
+    pub unique: Vec<Index>,
+    /// Whether `/v1/data/{module}/{model}` is served.
+    pub auto_api: bool,
+    /// Whether changes are captured into ClickHouse.
+    pub analytics: bool,
+    /// Most rows in one page, 1 to [`PAGE_SIZE_MAX_DEFAULT`].
+    pub max_page_size: u32,
+}
+
+/// One thing that is wrong with a [`Draft`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path below the resource, such as `spec.fields[2].default`.
+    pub path: String,
+    /// A sentence that says what is wrong.
+    pub message: String,
+}
+
+/// A column that a client can name: a field or a system column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: Ident,
+    /// Its type.
+    pub field_type: FieldType,
+    /// Whether it never holds null.
+    pub required: bool,
+    /// Whether we keep it, so that a client cannot write it.
+    pub system: bool,
+}
+
+/// A model that passed every check; the only way in is `TryFrom<Draft>`, which serde takes as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Draft", into = "Draft")]
+pub struct ModuleModel {
+    draft: Draft,
+    columns: Vec<Column>,
+}
+
+impl ModuleModel {
+    /// Module and model.
+    pub fn name(&self) -> &ModelName {
+        &self.draft.name
+    }
+
+    /// The author's fields, in order.
+    pub fn fields(&self) -> &[Field] {
+        &self.draft.fields
+    }
+
+    /// The author's field of that name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.draft.fields.iter().find(|f| f.name.as_str() == name)
+    }
+
+    /// Indexes besides those of keys and references.
+    pub fn indexes(&self) -> &[Index] {
+        &self.draft.indexes
+    }
+
+    /// Unique keys among live rows of a tenant.
+    pub fn unique(&self) -> &[Index] {
+        &self.draft.unique
+    }
+
+    /// Whether `/v1/data/{module}/{model}` is served.
+    pub fn auto_api(&self) -> bool {
+        self.draft.auto_api
+    }
+
+    /// Whether changes are captured into ClickHouse.
+    pub fn analytics(&self) -> bool {
+        self.draft.analytics
+    }
+
+    /// Most rows in one page.
+    pub fn max_page_size(&self) -> u32 {
+        self.draft.max_page_size
+    }
+
+    /// Every column that a client can name, in the order of a record: `id`, the fields, `created_at`,
+    /// `updated_at`, `created_by`, `updated_by`, `version`, and last `deleted_at`, which a record shows only
+    /// when asked. `tenant_id` and `delete_id` are not among them.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The column of that name, if a client can name it.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name.as_str() == name)
+    }
+
+    /// The columns that a record shows unless `select` says otherwise: all but `deleted_at`.
+    pub fn record_columns(&self) -> &[Column] {
+        &self.columns[..self.columns.len() - 1]
+    }
+}
+
+impl From<ModuleModel> for Draft {
+    fn from(model: ModuleModel) -> Self {
+        model.draft
+    }
+}
+
+/// All that is wrong with a [`Draft`], never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(|v| format!("{}: {}", v.path, v.message)).collect::<Vec<_>>().join("; "))]
+pub struct InvalidModel(pub Vec<Violation>);
+
+impl TryFrom<Draft> for ModuleModel {
+    type Error = InvalidModel;
+
+    fn try_from(draft: Draft) -> Result<Self, InvalidModel> {
+        let violations = violations_of(&draft);
+        if !violations.is_empty() {
+            return Err(InvalidModel(violations));
+        }
+        let columns = columns_of(&draft);
+        Ok(Self { draft, columns })
+    }
+}
+
+fn ident(name: &str) -> Ident {
+    name.parse().expect("names of system columns are identifiers")
+}
+
+fn columns_of(draft: &Draft) -> Vec<Column> {
+    let system = |name: &str, field_type: FieldType, required: bool| Column {
+        name: ident(name),
+        field_type,
+        required,
+        system: true,
+    };
+    let text = FieldType::Text { max_length: None };
+    let mut columns = vec![system("id", FieldType::Uuid, true)];
+    columns.extend(draft.fields.iter().map(|f| Column {
+        name: f.name.clone(),
+        field_type: f.field_type.clone(),
+        required: f.required,
+        system: false,
+    }));
+    columns.extend([
+        system("created_at", FieldType::Timestamp, true),
+        system("updated_at", FieldType::Timestamp, true),
+        system("created_by", text.clone(), true),
+        system("updated_by", text, true),
+        system("version", FieldType::Int64, true),
+        system("deleted_at", FieldType::Timestamp, false),
+    ]);
+    columns
+}
+
+fn violations_of(draft: &Draft) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut report = |path: String, message: &str| found.push(Violation { path, message: message.to_owned() });
+
+    let module = draft.name.module.as_str();
+    if RESERVED_MODULES.contains(&module) || module.starts_with("pg_") || module.starts_with("septem") {
+        report("spec.module".into(), "is reserved");
+    }
+    if RESERVED_MODELS.contains(&draft.name.model.as_str()) {
+        report("spec.model".into(), "is reserved");
+    }
+    if draft.fields.is_empty() || draft.fields.len() > FIELDS_MAX {
+        report("spec.fields".into(), "must have 1 to 128 entries");
+    }
+    if !(1..=PAGE_SIZE_MAX_DEFAULT).contains(&draft.max_page_size) {
+        report("spec.limits.maxPageSize".into(), "must be 1 to 1000");
+    }
+
+    let mut names = BTreeSet::new();
+    for (i, field) in draft.fields.iter().enumerate() {
+        let path = format!("spec.fields[{i}]");
+        if !names.insert(field.name.as_str()) {
+            report(format!("{path}.name"), "is used twice");
+        }
+        if RESERVED_FIELDS.contains(&field.name.as_str()) {
+            report(format!("{path}.name"), "is reserved for a system column or a query parameter");
+        }
+        check_field(field, &path, &mut report);
+    }
+    // A to-one relation is called as its field less `_id`; a field of that name would hide it.
+    for (i, field) in draft.fields.iter().enumerate() {
+        let relation = field.name.as_str().strip_suffix("_id");
+        if field.references.is_some() && relation.is_some_and(|r| names.contains(r)) {
+            report(format!("spec.fields[{i}].name"), "names a relation that is also a field");
+        }
+    }
+
+    let system = ["id", "created_at", "updated_at", "created_by", "updated_by", "version"];
+    for (kind, list) in [("indexes", &draft.indexes), ("unique", &draft.unique)] {
+        let mut index_names = BTreeSet::new();
+        for (i, index) in list.iter().enumerate() {
+            let path = format!("spec.{kind}[{i}]");
+            if !index_names.insert(index.name.as_str()) {
+                report(format!("{path}.name"), "is used twice");
+            }
+            if index.fields.is_empty() || index.fields.len() > 8 {
+                report(format!("{path}.fields"), "must have 1 to 8 entries");
+            }
+            for (j, name) in index.fields.iter().enumerate() {
+                let field = draft.fields.iter().find(|f| f.name == *name);
+                let known = field.is_some() || (kind == "indexes" && system.contains(&name.as_str()));
+                if !known {
+                    report(format!("{path}.fields[{j}]"), "names no field of this model");
+                } else if field.is_some_and(|f| matches!(f.field_type, FieldType::Json | FieldType::Array { .. })) {
+                    report(format!("{path}.fields[{j}]"), "a json or array field has no order to index");
+                }
+            }
+        }
+    }
+    found
+}
+
+fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str)) {
+    match &field.field_type {
+        FieldType::Decimal { precision, scale } => {
+            if !(1..=crate::field::DECIMAL_PRECISION_MAX).contains(precision) {
+                report(format!("{path}.precision"), "must be 1 to 38");
+            } else if scale > precision {
+                report(format!("{path}.scale"), "must not exceed precision");
+            }
+        }
+        FieldType::Text { max_length: Some(0) } => report(format!("{path}.maxLength"), "must be at least 1"),
+        FieldType::Enum { values } => {
+            let distinct: BTreeSet<_> = values.iter().collect();
+            if values.is_empty() || values.len() > 64 || distinct.len() != values.len() {
+                report(format!("{path}.values"), "must be 1 to 64 different texts");
+            }
+            for (i, value) in values.iter().enumerate() {
+                if value.is_empty() || value.len() > 63 || value.contains('\0') {
+                    report(format!("{path}.values[{i}]"), "must have 1 to 63 bytes and no U+0000");
+                }
+            }
+        }
+        _ => {}
+    }
+    if field.references.is_some() && field.field_type != FieldType::Uuid {
+        report(format!("{path}.references"), "needs type uuid");
+    }
+    let Some(default) = &field.default else { return };
+    if field.references.is_some() {
+        report(format!("{path}.default"), "a reference has no default");
+    }
+    let special = match field.field_type {
+        FieldType::Timestamp => default == "now",
+        FieldType::Uuid => default == "generate",
+        _ => false,
+    };
+    // Decimal bounds are checked above; without them the parser below has no meaning.
+    let decimal_ok =
+        !matches!(field.field_type, FieldType::Decimal { precision, scale } if precision == 0 || precision > 38 || scale > precision);
+    if matches!(field.field_type, FieldType::Array { .. }) {
+        report(format!("{path}.default"), "an array has no default");
+    } else if !special && decimal_ok {
+        if let Err(error) = parse_value(&field.field_type, default, ValueUse::Store) {
+            report(format!("{path}.default"), &error.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deals() -> serde_json::Value {
+        serde_json::json!({
+            "module": "crm", "model": "deals", "autoApi": true, "analytics": true, "maxPageSize": 1000,
+            "fields": [
+                {"name": "title", "type": "text", "required": true, "maxLength": 200},
+                {"name": "amount", "type": "decimal", "precision": 12, "scale": 2, "default": "0"},
+                {"name": "stage", "type": "enum", "values": ["open", "won"], "default": "open"},
+                {"name": "company_id", "type": "uuid", "references": {"module": "crm", "model": "companies"}},
+                {"name": "tags", "type": "array", "items": "text"},
+            ],
+            "indexes": [{"name": "by_stage", "fields": ["stage", "created_at"]}],
+        })
+    }
+
+    fn paths_of(document: serde_json::Value) -> Vec<String> {
+        let draft: Draft = serde_json::from_value(document).unwrap();
+        match ModuleModel::try_from(draft) {
+            Ok(_) => Vec::new(),
+            Err(InvalidModel(found)) => found.into_iter().map(|v| v.path).collect(),
+        }
+    }
+
+    #[test]
+    fn a_model_survives_its_catalogue_document() {
+        let model: ModuleModel = serde_json::from_value(deals()).unwrap();
+        let again: ModuleModel = serde_json::from_str(&serde_json::to_string(&model).unwrap()).unwrap();
+        assert_eq!(model, again);
+        let names: Vec<_> = model.record_columns().iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "id", "title", "amount", "stage", "company_id", "tags", "created_at", "updated_at", "created_by",
+                "updated_by", "version"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        let with = |path: &str, value: serde_json::Value| {
+            let mut document = deals();
+            *document.pointer_mut(path).unwrap() = value;
+            paths_of(document)
+        };
+        assert_eq!(with("/module", "pg_x".into()), ["spec.module"]);
+        assert_eq!(with("/model", "batch".into()), ["spec.model"]);
+        assert_eq!(with("/fields/0/name", "version".into()), ["spec.fields[0].name"]);
+        assert_eq!(with("/fields/0/name", "company".into()), ["spec.fields[3].name"]);
+        assert_eq!(with("/fields/1/scale", 13.into()), ["spec.fields[1].scale"]);
+        assert_eq!(with("/fields/1/default", "0.001".into()), ["spec.fields[1].default"]);
+        assert_eq!(with("/fields/2/default", "gone".into()), ["spec.fields[2].default"]);
+        assert_eq!(with("/indexes/0/fields/0", "tags".into()), ["spec.indexes[0].fields[0]"]);
+        assert_eq!(with("/indexes/0/fields/0", "nope".into()), ["spec.indexes[0].fields[0]"]);
+        assert_eq!(with("/maxPageSize", 0.into()), ["spec.limits.maxPageSize"]);
+    }
+}

@@ -1,0 +1,323 @@
+//! Values as text: one parser for defaults, filters, cursors and JSON scalars.
+//!
+//! The stores are more lenient than our API (`tomorrow`, `1_000`, `NaN`): nothing reaches them that did not
+//! pass here, and what does is in one canonical spelling that PostgreSQL and ClickHouse both read.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
+use uuid::Uuid;
+
+use crate::FieldType;
+
+/// Where a value comes from; a filter may compare with what a record cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueUse {
+    /// To be stored: it must fit the field exactly.
+    Store,
+    /// To be compared with: extra digits and unknown enum texts simply match nothing.
+    Compare,
+}
+
+/// Why a text is not a value of a type. The text is for the client and never repeats the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// Not of the type's syntax.
+    #[error("is not {0}")]
+    Malformed(&'static str),
+    /// Right syntax, but the type cannot hold it.
+    #[error("is out of range")]
+    OutOfRange,
+    /// More characters than `maxLength`.
+    #[error("is longer than {0} characters")]
+    TooLong(u32),
+    /// Not one of an enum's values.
+    #[error("is not one of the allowed values")]
+    NotInEnum,
+    /// U+0000, which PostgreSQL's text cannot hold.
+    #[error("contains the character U+0000")]
+    Nul,
+}
+
+/// Parses `text` as a value of `field_type` and returns its canonical spelling.
+///
+/// Arrays are refused as [`ValueError::Malformed`]: their elements are parsed one by one by the caller.
+/// JSON is checked for syntax and returned as it is.
+pub fn parse_value(field_type: &FieldType, text: &str, usage: ValueUse) -> Result<String, ValueError> {
+    if text.contains('\0') {
+        return Err(ValueError::Nul);
+    }
+    match field_type {
+        FieldType::Bool => match text {
+            "true" | "false" => Ok(text.to_owned()),
+            _ => Err(ValueError::Malformed("true or false")),
+        },
+        FieldType::Int16 => parse_integer(text, i64::from(i16::MIN), i64::from(i16::MAX)),
+        FieldType::Int32 => parse_integer(text, i64::from(i32::MIN), i64::from(i32::MAX)),
+        FieldType::Int64 => parse_integer(text, i64::MIN, i64::MAX),
+        FieldType::Float64 => parse_float(text),
+        FieldType::Decimal { precision, scale } => parse_decimal(text, *precision, *scale, usage),
+        FieldType::Text { max_length } => match max_length {
+            Some(max) if usage == ValueUse::Store && text.chars().count() > *max as usize => {
+                Err(ValueError::TooLong(*max))
+            }
+            _ => Ok(text.to_owned()),
+        },
+        FieldType::Uuid => parse_uuid(text),
+        FieldType::Date => parse_date(text),
+        FieldType::Timestamp => parse_timestamp(text),
+        FieldType::Time => parse_time(text),
+        FieldType::Json => match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err(ValueError::Malformed("JSON")),
+        },
+        FieldType::Bytes => parse_base64(text),
+        FieldType::Enum { values } => {
+            if usage == ValueUse::Store && !values.iter().any(|v| v == text) {
+                return Err(ValueError::NotInEnum);
+            }
+            Ok(text.to_owned())
+        }
+        FieldType::Inet => parse_inet(text),
+        FieldType::Array { .. } => Err(ValueError::Malformed("a single value")),
+    }
+}
+
+/// JSON number syntax (RFC 8259 section 6), split as (negative, integer digits, fraction digits, exponent).
+fn split_number(text: &str) -> Option<(bool, &str, &str, i32)> {
+    let (negative, rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match rest.find(['e', 'E']) {
+        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+        None => (rest, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((_, "")) => return None,
+        Some(parts) => parts,
+        None => (mantissa, ""),
+    };
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    let whole_ok = !whole.is_empty() && digits(whole) && (whole == "0" || !whole.starts_with('0'));
+    let exponent = match exponent {
+        None => 0,
+        Some(e) => {
+            let unsigned = e.strip_prefix(['+', '-']).unwrap_or(e);
+            // Four digits are far past what any type holds, and keep the expansion below bounded.
+            if unsigned.is_empty() || unsigned.len() > 4 || !digits(unsigned) {
+                return None;
+            }
+            e.strip_prefix('+').unwrap_or(e).parse().ok()?
+        }
+    };
+    (whole_ok && digits(fraction)).then_some((negative, whole, fraction, exponent))
+}
+
+fn parse_integer(text: &str, min: i64, max: i64) -> Result<String, ValueError> {
+    match split_number(text) {
+        Some((_, _, "", 0)) if !text.contains(['e', 'E']) => {}
+        _ => return Err(ValueError::Malformed("an integer")),
+    }
+    match text.parse::<i64>() {
+        Ok(value) if (min..=max).contains(&value) => Ok(value.to_string()),
+        _ => Err(ValueError::OutOfRange),
+    }
+}
+
+fn parse_float(text: &str) -> Result<String, ValueError> {
+    split_number(text).ok_or(ValueError::Malformed("a number"))?;
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value.to_string()),
+        _ => Err(ValueError::OutOfRange),
+    }
+}
+
+fn parse_decimal(text: &str, precision: u8, scale: u8, usage: ValueUse) -> Result<String, ValueError> {
+    let (negative, whole, fraction, exponent) = split_number(text).ok_or(ValueError::Malformed("a number"))?;
+    // All digits with the point moved by the exponent: no floating point touches a decimal.
+    let digits: String = whole.chars().chain(fraction.chars()).collect();
+    let point = whole.len() as i64 + i64::from(exponent);
+    let (whole, fraction) = if point <= 0 {
+        let zeros = usize::try_from(-point).map_err(|_| ValueError::OutOfRange)?;
+        (String::from("0"), "0".repeat(zeros) + &digits)
+    } else {
+        let point = usize::try_from(point).map_err(|_| ValueError::OutOfRange)?;
+        let padded = format!("{digits:0<point$}");
+        (padded[..point].to_owned(), padded[point..].to_owned())
+    };
+    let whole = whole.trim_start_matches('0');
+    let fraction = fraction.trim_end_matches('0');
+    let fits = whole.len() <= usize::from(precision - scale) && fraction.len() <= usize::from(scale);
+    // A filter may name more digits than the field has; past the engines' own bound nothing can match.
+    let bound = usize::from(crate::field::DECIMAL_PRECISION_MAX);
+    let comparable = whole.len() + fraction.len() <= bound;
+    if !(fits || usage == ValueUse::Compare && comparable) {
+        return Err(ValueError::OutOfRange);
+    }
+    let sign = if negative && !(whole.is_empty() && fraction.is_empty()) { "-" } else { "" };
+    let whole = if whole.is_empty() { "0" } else { whole };
+    Ok(if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
+}
+
+fn parse_uuid(text: &str) -> Result<String, ValueError> {
+    match Uuid::try_parse(text) {
+        Ok(id) if text.len() == 36 => Ok(id.to_string()),
+        _ => Err(ValueError::Malformed("a UUID")),
+    }
+}
+
+fn year_in_range(year: i32) -> Result<(), ValueError> {
+    if (1..=9999).contains(&year) { Ok(()) } else { Err(ValueError::OutOfRange) }
+}
+
+fn parse_date(text: &str) -> Result<String, ValueError> {
+    let malformed = ValueError::Malformed("a date (YYYY-MM-DD)");
+    if text.len() != 10 {
+        return Err(malformed);
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| malformed)?;
+    year_in_range(date.year())?;
+    Ok(date.format("%Y-%m-%d").to_string())
+}
+
+fn parse_timestamp(text: &str) -> Result<String, ValueError> {
+    let malformed = ValueError::Malformed("a timestamp (RFC 3339)");
+    if !text.is_ascii() || text.len() < 19 {
+        return Err(malformed);
+    }
+    let at = match DateTime::parse_from_rfc3339(text) {
+        Ok(at) => at.with_timezone(&Utc),
+        Err(_) => NaiveDateTime::parse_from_str(&text.replace(' ', "T"), "%Y-%m-%dT%H:%M:%S%.f")
+            .map_err(|_| malformed)?
+            .and_utc(),
+    };
+    year_in_range(at.year())?;
+    // A leap second would roll over in one store and not in the other; a seventh digit would be cut.
+    if at.nanosecond() >= 1_000_000_000 || at.nanosecond() % 1_000 != 0 {
+        return Err(ValueError::OutOfRange);
+    }
+    Ok(at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string())
+}
+
+fn parse_time(text: &str) -> Result<String, ValueError> {
+    let malformed = ValueError::Malformed("a time of day (HH:MM:SS)");
+    if text.len() < 8 {
+        return Err(malformed);
+    }
+    let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").map_err(|_| malformed)?;
+    if time.nanosecond() >= 1_000_000_000 || time.nanosecond() % 1_000 != 0 {
+        return Err(ValueError::OutOfRange);
+    }
+    Ok(time.format("%H:%M:%S%.6f").to_string())
+}
+
+fn parse_base64(text: &str) -> Result<String, ValueError> {
+    use base64::Engine as _;
+    match base64::engine::general_purpose::STANDARD.decode(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(ValueError::Malformed("base64")),
+    }
+}
+
+fn parse_inet(text: &str) -> Result<String, ValueError> {
+    let malformed = ValueError::Malformed("an IP address or network");
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| malformed)?;
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let Some(bits) = bits else { return Ok(address.to_string()) };
+    match bits.parse::<u8>() {
+        Ok(n) if n <= most && n.to_string() == bits => {
+            Ok(if n == most { address.to_string() } else { format!("{address}/{n}") })
+        }
+        _ => Err(malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(field_type: &FieldType, usage: ValueUse, cases: &[(&str, Option<&str>)]) {
+        for (text, expected) in cases {
+            assert_eq!(parse_value(field_type, text, usage).ok().as_deref(), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_json_syntax_and_keep_every_digit() {
+        check(
+            &FieldType::Int64,
+            ValueUse::Store,
+            &[
+                ("9223372036854775807", Some("9223372036854775807")),
+                ("9223372036854775808", None),
+                ("-0", Some("0")),
+                ("1.0", None),
+                ("1e3", None),
+                ("+1", None),
+                ("01", None),
+                ("1_000", None),
+                ("0x10", None),
+                ("", None),
+                (" 1", None),
+            ],
+        );
+        check(&FieldType::Float64, ValueUse::Store, &[("1e400", None), ("NaN", None), ("1.5", Some("1.5")), ("-2E-1", Some("-0.2"))]);
+        let decimal = FieldType::Decimal { precision: 12, scale: 2 };
+        check(
+            &decimal,
+            ValueUse::Store,
+            &[
+                ("1234567890.12", Some("1234567890.12")),
+                ("12345678901", None),
+                ("1.5", Some("1.5")),
+                ("1.50000", Some("1.5")),
+                ("1.505", None),
+                ("15e-1", Some("1.5")),
+                ("1e3", Some("1000")),
+                ("5e-3", None),
+                ("-0.00", Some("0")),
+                ("1e9999", None),
+                (".5", None),
+                ("1.", None),
+            ],
+        );
+        check(&decimal, ValueUse::Compare, &[("1.505", Some("1.505")), ("1e9999", None)]);
+    }
+
+    #[test]
+    fn instants_are_utc_to_the_microsecond() {
+        check(
+            &FieldType::Timestamp,
+            ValueUse::Store,
+            &[
+                ("2026-01-02T03:04:05+02:00", Some("2026-01-02T01:04:05.000000Z")),
+                ("2026-01-02T03:04:05.123456Z", Some("2026-01-02T03:04:05.123456Z")),
+                ("2026-01-02T03:04:05", Some("2026-01-02T03:04:05.000000Z")),
+                ("2026-01-02T03:04:05.1234567Z", None),
+                ("2026-01-02", None),
+                ("tomorrow", None),
+                ("infinity", None),
+                ("2026-02-30T00:00:00Z", None),
+                ("2026-01-02T23:59:60Z", None),
+            ],
+        );
+        check(&FieldType::Date, ValueUse::Store, &[("2026-02-28", Some("2026-02-28")), ("2026-2-28", None), ("today", None)]);
+        check(&FieldType::Time, ValueUse::Store, &[("03:04:05", Some("03:04:05.000000")), ("24:00:00", None)]);
+    }
+
+    #[test]
+    fn texts_have_bounds_and_no_nul() {
+        let text = FieldType::Text { max_length: Some(3) };
+        check(&text, ValueUse::Store, &[("äöü", Some("äöü")), ("abcd", None), ("a\0", None)]);
+        check(&text, ValueUse::Compare, &[("abcd", Some("abcd"))]);
+        let stage = FieldType::Enum { values: vec!["open".into(), "won".into()] };
+        check(&stage, ValueUse::Store, &[("open", Some("open")), ("Open", None)]);
+        check(&stage, ValueUse::Compare, &[("lost", Some("lost"))]);
+        check(&FieldType::Inet, ValueUse::Store, &[("10.0.0.1/32", Some("10.0.0.1")), ("10.0.0.0/8", Some("10.0.0.0/8")), ("10.0.0.0/08", None), ("x", None)]);
+    }
+}
