@@ -1,1 +1,15 @@
-//! placeholder
+//! Helpers of the whole-system tests: the running stack, its API, its resources and what its stores hold.
+
+pub mod api;
+pub mod front;
+pub mod history;
+pub mod kubectl;
+pub mod parts;
+pub mod scene;
+pub mod stack;
+pub mod truth;
+pub mod wait;
+
+pub use api::{Answer, Api, NoAnswer};
+pub use scene::Scene;
+pub use stack::Stack;

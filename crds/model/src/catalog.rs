@@ -97,6 +97,11 @@ impl Catalog {
         self.tenants.get(id)
     }
 
+    /// Every tenant, in no order.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
     /// A served model of a module that this tenant has. Unknown module, module not installed and unknown model
     /// look the same.
     pub fn model(&self, tenant: &Tenant, module: &str, model: &str) -> Option<&Arc<ModuleModel>> {

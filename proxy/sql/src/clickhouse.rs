@@ -1,5 +1,10 @@
 //! ClickHouse: quoting and types. Statements are in the submodules.
 
+pub mod aggregate;
+pub mod ddl;
+pub mod filter;
+pub mod query;
+
 use model::{FieldType, Generation, Ident, ModelName, ScalarType, TenantId};
 
 /// The database that holds every analytics table. All of them have `tenant_id`: the row policies cover `septem_data.*`.

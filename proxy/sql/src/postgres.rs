@@ -1,5 +1,17 @@
 //! PostgreSQL: quoting and types. Statements are in the submodules.
 
+mod binds;
+pub mod ddl;
+pub mod delete;
+pub mod insert;
+pub mod select;
+pub mod update;
+
+#[cfg(test)]
+mod statement_tests;
+
+pub use binds::array_literal;
+
 use model::{FieldType, Ident, ModelName, ScalarType};
 
 /// Longest name that PostgreSQL keeps, in bytes (NAMEDATALEN − 1).

@@ -1,0 +1,63 @@
+// One tenant's connection to the API: keep-alive, a bounded number of requests at once, retries that are safe.
+import { Agent, request } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
+
+const ATTEMPTS_MAX = 6;
+const REQUEST_MS_MAX = 15_000;
+
+export class Client {
+  /** `connections` is also the number of requests in flight. */
+  constructor(url, token, connections) {
+    this.url = url;
+    this.token = token;
+    this.agent = new Agent({ keepAlive: true, maxSockets: connections });
+  }
+
+  close() {
+    this.agent.destroy();
+  }
+
+  /** One exchange: `{status, headers, text}`. Rejects when no whole answer came. */
+  exchange(method, path, body) {
+    return new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${this.token}` };
+      const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
+      if (payload) Object.assign(headers, { 'content-type': 'application/json', 'content-length': payload.length });
+      const sent = request(new URL(path, this.url), { method, headers, agent: this.agent, timeout: REQUEST_MS_MAX }, (answer) => {
+        const parts = [];
+        answer.on('data', (part) => parts.push(part));
+        answer.on('error', reject);
+        answer.on('aborted', () => reject(new Error('the answer was cut off')));
+        answer.on('end', () => resolve({ status: answer.statusCode, headers: answer.headers, text: Buffer.concat(parts).toString() }));
+      });
+      sent.on('timeout', () => sent.destroy(new Error(`no answer in ${REQUEST_MS_MAX / 1000} s`)));
+      sent.on('error', reject);
+      sent.end(payload);
+    });
+  }
+
+  /** Tries again after a lost connection, 429 or 503: every record carries its id, so a repeat writes nothing twice. */
+  async send(method, path, body) {
+    for (let attempt = 1; ; attempt += 1) {
+      let outcome;
+      try {
+        const answer = await this.exchange(method, path, body);
+        if (answer.status !== 429 && answer.status !== 503) return answer;
+        outcome = `${answer.status} ${answer.text}`;
+      } catch (error) {
+        outcome = error.message;
+      }
+      if (attempt === ATTEMPTS_MAX) throw new Error(`${method} ${path} failed ${attempt} times, last: ${outcome}`);
+      await wait(100 * 2 ** attempt);
+    }
+  }
+
+  /** Creates the record or finds that it is there already: `created` or `present`. */
+  async ensure(path, record) {
+    const answer = await this.send('POST', path, record);
+    if (answer.status === 201) return 'created';
+    // A conflict may be about the id or about another unique field; only the id itself says that it is this record.
+    if (answer.status === 409 && (await this.send('GET', `${path}/${record.id}`)).status === 200) return 'present';
+    throw new Error(`POST ${path} answered ${answer.status}: ${answer.text}\n  record: ${JSON.stringify(record)}`);
+  }
+}

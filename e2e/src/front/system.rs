@@ -1,0 +1,222 @@
+//! `system.users`, `roles`, `row_policies` and so on as an administrator sees them: the engine's own tables know
+//! nothing of what the front recorded, so statements that name them read tables of the same shape instead.
+
+use serde_json::{Value, json};
+
+use super::{
+    access::{Access, Element, Grant, Holds, Names, Writability},
+    engine::Engine,
+    error::Refusal,
+    journal::Journal,
+    token::{Kind, tokens},
+};
+
+/// Where the tables are kept.
+const DATABASE: &str = "septem_access";
+/// Those that the engine has, too: their shape is copied.
+const COPIED: [&str; 8] = [
+    "users",
+    "roles",
+    "row_policies",
+    "grants",
+    "role_grants",
+    "settings_profiles",
+    "settings_profile_elements",
+    "quotas",
+];
+/// What the engine lacks.
+const QUERY_LOG: &str = "CREATE OR REPLACE TABLE septem_access.query_log (type String, \
+    event_date Date DEFAULT toDate(event_time), event_time DateTime64(6, 'UTC'), query_duration_ms UInt64, \
+    query_id String, query String, user String, initial_user String DEFAULT user, roles Array(String), \
+    log_comment String, exception_code Int32, read_rows UInt64, read_bytes UInt64, http_status UInt16) ENGINE = Memory";
+
+/// The statement with the front's tables in place of the engine's, or `None` if it names none of them.
+pub fn rewrite(sql: &str) -> Option<String> {
+    match sql
+        .trim()
+        .trim_end_matches(';')
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "show roles" => return Some(format!("SELECT name FROM {DATABASE}.roles ORDER BY name")),
+        "show users" => return Some(format!("SELECT name FROM {DATABASE}.users ORDER BY name")),
+        _ => {}
+    }
+    let tokens = tokens(sql).ok()?;
+    let name = |kind: &Kind| match kind {
+        Kind::Word(name) | Kind::Name(name) => Some(name.clone()),
+        _ => None,
+    };
+    let (mut text, mut copied) = (String::new(), 0);
+    for three in tokens.windows(3) {
+        let (Some(database), Kind::Symbol('.'), Some(table)) =
+            (name(&three[0].kind), &three[1].kind, name(&three[2].kind))
+        else {
+            continue;
+        };
+        if database == "system" && (COPIED.contains(&table.as_str()) || table == "query_log") {
+            text.push_str(&sql[copied..three[0].start]);
+            text.push_str(DATABASE);
+            copied = three[0].end;
+        }
+    }
+    (copied > 0).then(|| text + &sql[copied..])
+}
+
+/// Writes the tables anew.
+pub async fn refresh(engine: &Engine, access: &Access, journal: &Journal) -> Result<(), Refusal> {
+    engine
+        .must(format!("CREATE DATABASE IF NOT EXISTS {DATABASE}"))
+        .await?;
+    for table in COPIED {
+        let sql = format!(
+            "CREATE OR REPLACE TABLE {DATABASE}.{table} ENGINE = Memory AS SELECT * FROM system.{table}"
+        );
+        engine.must(sql).await?;
+        fill(engine, table, &rows(access, table)).await?;
+    }
+    engine.must(QUERY_LOG).await?;
+    let entries = journal.entries();
+    let entries: Vec<Value> = entries
+        .iter()
+        .filter_map(|entry| serde_json::to_value(entry).ok())
+        .collect();
+    fill(engine, "query_log", &entries).await
+}
+
+async fn fill(engine: &Engine, table: &str, rows: &[Value]) -> Result<(), Refusal> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut sql = format!(
+        "INSERT INTO {DATABASE}.{table} SETTINGS input_format_skip_unknown_fields = 1 FORMAT JSONEachRow\n"
+    );
+    for row in rows {
+        sql.push_str(&row.to_string());
+        sql.push('\n');
+    }
+    engine.must(sql).await.map(drop)
+}
+
+fn rows(access: &Access, table: &str) -> Vec<Value> {
+    match table {
+        "users" => access.users.iter().map(|(name, user)| {
+            let (all, list, except) = shown(&user.default_roles);
+            json!({"name": name, "id": id(name), "storage": "local_directory", "auth_type": ["sha256_password"],
+                "host_ip": ["::/0"], "default_roles_all": all, "default_roles_list": list, "default_roles_except": except})
+        }).collect(),
+        "roles" => access.roles.keys().map(|name| {
+            json!({"name": name, "id": id(name), "storage": "local_directory"})
+        }).collect(),
+        "row_policies" => access.policies.iter().map(|policy| {
+            let place = format!("{}.{}", policy.database, policy.table.as_deref().unwrap_or("*"));
+            let (all, list, except) = shown(&policy.to);
+            let name = format!("{} ON {place}", policy.name);
+            json!({"name": name, "short_name": policy.name, "database": policy.database, "table": policy.table,
+                "id": id(&name), "storage": "local_directory", "select_filter": policy.filter,
+                "is_restrictive": u8::from(policy.restrictive), "apply_to_all": all, "apply_to_list": list,
+                "apply_to_except": except})
+        }).collect(),
+        "grants" => holders(access).flat_map(|(user, role, holds)| {
+            holds.grants.iter().map(move |grant| grant_row(user, role, grant))
+        }).collect(),
+        "role_grants" => holders(access).flat_map(|(user, role, holds)| {
+            holds.roles.iter().map(move |(granted, admin)| {
+                let default = user.and_then(|u| access.users.get(u)).is_none_or(|u| u.default_roles.contains(granted));
+                json!({"user_name": user, "role_name": role, "granted_role_name": granted,
+                    "granted_role_id": id(granted), "granted_role_is_default": u8::from(default),
+                    "with_admin_option": u8::from(*admin)})
+            })
+        }).collect(),
+        "settings_profiles" => access.profiles.iter().map(|(name, profile)| {
+            let (all, list, except) = shown(&profile.to);
+            json!({"name": name, "id": id(name), "storage": "local_directory", "num_elements": profile.elements.len(),
+                "apply_to_all": all, "apply_to_list": list, "apply_to_except": except})
+        }).collect(),
+        "settings_profile_elements" => {
+            let profiles = access.profiles.iter().flat_map(|(name, p)| {
+                p.elements.iter().enumerate().map(move |(i, e)| element_row(json!({"profile_name": name}), i, e))
+            });
+            let users = access.users.iter().flat_map(|(name, u)| {
+                u.settings.iter().enumerate().map(move |(i, e)| element_row(json!({"user_name": name}), i, e))
+            });
+            profiles.chain(users).collect()
+        }
+        "quotas" => access.quotas.keys().map(|name| {
+            json!({"name": name, "id": id(name), "storage": "local_directory"})
+        }).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn holders(access: &Access) -> impl Iterator<Item = (Option<&str>, Option<&str>, &Holds)> {
+    let users = access
+        .users
+        .iter()
+        .map(|(name, user)| (Some(name.as_str()), None, &user.holds));
+    users.chain(
+        access
+            .roles
+            .iter()
+            .map(|(name, role)| (None, Some(name.as_str()), &role.holds)),
+    )
+}
+
+fn grant_row(user: Option<&str>, role: Option<&str>, grant: &Grant) -> Value {
+    json!({"user_name": user, "role_name": role, "access_type": grant.privilege, "database": grant.database,
+        "table": grant.table, "column": grant.columns.first(), "grant_option": u8::from(grant.grantable)})
+}
+
+fn element_row(mut row: Value, index: usize, element: &Element) -> Value {
+    row["index"] = json!(index);
+    match element {
+        Element::Inherit(profile) => row["inherit_profile"] = json!(profile),
+        Element::Setting {
+            name,
+            value,
+            min,
+            max,
+            writability,
+        } => {
+            row["setting_name"] = json!(name);
+            row["value"] = json!(value);
+            row["min"] = json!(min);
+            row["max"] = json!(max);
+            row["writability"] = json!(writability.map(|w| match w {
+                Writability::Writable => "WRITABLE",
+                Writability::Const => "CONST",
+                Writability::ChangeableInReadonly => "CHANGEABLE_IN_READONLY",
+            }));
+        }
+    }
+    row
+}
+
+fn shown(names: &Names) -> (u8, Vec<&String>, Vec<&String>) {
+    match names {
+        Names::Only(only) => (0, only.iter().collect(), Vec::new()),
+        Names::AllExcept(except) => (1, Vec::new(), except.iter().collect()),
+    }
+}
+
+/// The front does not keep ids; one that follows from the name stays the same.
+fn id(name: &str) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(name);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Uuid::from_bytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_tables_are_rewritten() {
+        let sql = "select 'system.users' from system.users, `system` . `roles` -- system.users\n, system.tables";
+        let expected = "select 'system.users' from septem_access.users, septem_access . `roles` -- system.users\n, system.tables";
+        assert_eq!(rewrite(sql).as_deref(), Some(expected));
+        assert_eq!(rewrite("select 1 from system.tables"), None);
+    }
+}

@@ -1,0 +1,10 @@
+# shellcheck shell=bash
+# Users, roles and row policies for the engine. With a real server there is no front: parts/clickhouse.sh then
+# listens on this part's port itself.
+SEPTEM_FRONT_ADMIN_PASSWORD=$(secret clickhouse-admin)
+SEPTEM_FRONT_ENGINE_PASSWORD=$(secret clickhouse-engine)
+export SEPTEM_FRONT_ADMIN_PASSWORD SEPTEM_FRONT_ENGINE_PASSWORD
+export SEPTEM_FRONT_LISTEN=127.0.0.1:$(port clickhouse-front)
+export SEPTEM_FRONT_ENGINE=127.0.0.1:$(port clickhouse)
+export SEPTEM_FRONT_STATE=$STATE/data/clickhouse-access.json
+exec "$(products)/clickhouse-front"

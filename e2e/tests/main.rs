@@ -1,0 +1,11 @@
+//! Whole-system tests: `kubectl` and HTTP against the running stack of `make up`, everything real.
+//!
+//! Each test has a namespace, a module and tenants of its own (`e2e::Scene`) and removes them at its end.
+
+mod canary;
+mod convergence;
+mod faults;
+mod freshness;
+mod refusals;
+mod road;
+mod values;

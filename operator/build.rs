@@ -1,0 +1,5 @@
+//! Rebuilds the operator when a migration is added: they are embedded.
+
+fn main() {
+    println!("cargo:rerun-if-changed=../migrations");
+}

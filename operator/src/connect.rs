@@ -1,0 +1,147 @@
+//! Kafka Connect's REST interface.
+
+mod config;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+use url::Url;
+
+pub use config::{ConnectorSettings, SlotName, connector_config, connector_name, slot_name, topic_prefix};
+
+/// Connect answers slowly while it rebalances.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Characters of an answer or a trace that are kept.
+const ANSWER_CHARS_MAX: usize = 300;
+
+/// A call that was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No answer.
+    #[error("no answer")]
+    Unreachable(#[source] reqwest::Error),
+    /// Connect's own error.
+    #[error("status {status}: {answer}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of what it said.
+        answer: String,
+    },
+}
+
+/// Where a connector stands, as Connect sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectorStatus {
+    /// `RUNNING`, `FAILED`, … of the only task; none while there is no task. The connector's own state proves
+    /// nothing: it stays RUNNING while its task has failed.
+    pub task: Option<String>,
+    /// The beginning of the failed task's trace.
+    pub trace: String,
+}
+
+/// One Connect cluster.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    http: reqwest::Client,
+    endpoint: Url,
+}
+
+impl Connect {
+    /// The cluster behind this URL.
+    pub fn new(http: reqwest::Client, endpoint: Url) -> Self {
+        Self { http, endpoint }
+    }
+
+    /// The configuration of a connector, none when there is no such connector.
+    pub async fn config(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, ConnectError> {
+        let response = self.call(reqwest::Method::GET, &["connectors", name, "config"]).send().await;
+        read(response.map_err(ConnectError::Unreachable)?).await
+    }
+
+    /// Creates the connector or gives it another configuration.
+    pub async fn put_config(&self, name: &str, config: &BTreeMap<String, String>) -> Result<(), ConnectError> {
+        let call = self.call(reqwest::Method::PUT, &["connectors", name, "config"]).json(config);
+        accept(call.send().await.map_err(ConnectError::Unreachable)?).await
+    }
+
+    /// Where the connector stands, none when there is no such connector.
+    pub async fn status(&self, name: &str) -> Result<Option<ConnectorStatus>, ConnectError> {
+        #[derive(Deserialize)]
+        struct Status {
+            tasks: Vec<Task>,
+        }
+        #[derive(Deserialize)]
+        struct Task {
+            state: String,
+            #[serde(default)]
+            trace: String,
+        }
+        let response = self.call(reqwest::Method::GET, &["connectors", name, "status"]).send().await;
+        let status: Option<Status> = read(response.map_err(ConnectError::Unreachable)?).await?;
+        Ok(status.map(|status| match status.tasks.into_iter().next() {
+            Some(task) => ConnectorStatus { task: Some(task.state), trace: shorten(&task.trace) },
+            None => ConnectorStatus { task: None, trace: String::new() },
+        }))
+    }
+
+    /// Whether the connector has read anything yet.
+    pub async fn has_offsets(&self, name: &str) -> Result<bool, ConnectError> {
+        #[derive(Deserialize)]
+        struct Offsets {
+            offsets: Vec<serde::de::IgnoredAny>,
+        }
+        let response = self.call(reqwest::Method::GET, &["connectors", name, "offsets"]).send().await;
+        let offsets: Option<Offsets> = read(response.map_err(ConnectError::Unreachable)?).await?;
+        Ok(offsets.is_some_and(|o| !o.offsets.is_empty()))
+    }
+
+    /// Starts failed tasks again.
+    pub async fn restart_failed(&self, name: &str) -> Result<(), ConnectError> {
+        let mut url = self.url(&["connectors", name, "restart"]);
+        url.set_query(Some("includeTasks=true&onlyFailed=true"));
+        let call = self.http.post(url).timeout(CALL_TIMEOUT);
+        accept(call.send().await.map_err(ConnectError::Unreachable)?).await
+    }
+
+    fn call(&self, method: reqwest::Method, path: &[&str]) -> reqwest::RequestBuilder {
+        self.http.request(method, self.url(path)).timeout(CALL_TIMEOUT)
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.endpoint.clone();
+        // An http URL always has a path to extend.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+async fn read<Answer: serde::de::DeserializeOwned>(
+    response: reqwest::Response,
+) -> Result<Option<Answer>, ConnectError> {
+    if response.status() == reqwest::StatusCode::NOT_FOUND {
+        return Ok(None);
+    }
+    let response = refuse_errors(response).await?;
+    response.json().await.map(Some).map_err(ConnectError::Unreachable)
+}
+
+async fn accept(response: reqwest::Response) -> Result<(), ConnectError> {
+    refuse_errors(response).await.map(drop)
+}
+
+async fn refuse_errors(response: reqwest::Response) -> Result<reqwest::Response, ConnectError> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    // Connect never repeats a password in an error: values are named by their key.
+    let answer = response.text().await.map_err(ConnectError::Unreachable)?;
+    Err(ConnectError::Refused { status: status.as_u16(), answer: shorten(&answer) })
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(ANSWER_CHARS_MAX).collect()
+}

@@ -1,0 +1,152 @@
+//! The three controllers: what is watched, what triggers a reconcile, how many run at once.
+
+use std::{hash::Hash, sync::Arc, time::Duration};
+
+use crds::{DataPlane, ModuleModel, Tenant};
+use futures::{Stream, StreamExt as _, stream};
+use kube::{
+    Api, Resource, ResourceExt as _,
+    runtime::{
+        Controller, PredicateConfig, WatchStreamExt as _,
+        controller::{self, Action},
+        reflector::{ObjectRef, Store, store::Writer},
+        watcher,
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::{Context, Guarded},
+    data_plane,
+    error::Error,
+    module_model,
+    plane::Plane,
+    postgres::LOOKS_MAX,
+    tenant,
+};
+
+/// Several changes of one object within this become one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// The writing ends of the stores in [`Context`].
+pub struct Writers {
+    /// ModuleModels.
+    pub models: Writer<Guarded<ModuleModel>>,
+    /// Tenants.
+    pub tenants: Writer<Guarded<Tenant>>,
+    /// DataPlanes.
+    pub data_planes: Writer<Guarded<DataPlane>>,
+}
+
+/// Runs until `stopping`, then finishes the reconciles that run.
+pub async fn run(
+    context: Arc<Context>,
+    writers: Writers,
+    woken: mpsc::UnboundedReceiver<ObjectRef<Guarded<ModuleModel>>>,
+    stopping: CancellationToken,
+) {
+    let config = || controller::Config::default().debounce(DEBOUNCE).concurrency(concurrency());
+    let stop = || stopping.clone().cancelled_owned();
+    let woken = stream::unfold(woken, |mut woken| async { woken.recv().await.map(|who| (who, woken)) });
+
+    let models = controller(&context, writers.models, context.models.clone())
+        .with_config(config())
+        .reconcile_all_on(changes_of_plane(&context))
+        .reconcile_on(woken)
+        .graceful_shutdown_on(stop())
+        .run(module_model::reconcile, module_model::on_error, Arc::clone(&context))
+        .for_each(log_watch);
+    let tenants = controller(&context, writers.tenants, context.tenants.clone())
+        .with_config(config())
+        .reconcile_all_on(connections(&context))
+        .graceful_shutdown_on(stop())
+        .run(tenant::reconcile, tenant::on_error, Arc::clone(&context))
+        .for_each(log_watch);
+    let data_planes = controller(&context, writers.data_planes, context.data_planes.clone())
+        .with_config(config())
+        .graceful_shutdown_on(stop())
+        .run(data_plane::reconcile, data_plane::on_error, Arc::clone(&context))
+        .for_each(log_watch);
+    futures::join!(models, tenants, data_planes);
+}
+
+/// Every running reconcile may hold one looking connection.
+fn concurrency() -> u16 {
+    u16::try_from(LOOKS_MAX).unwrap_or(1)
+}
+
+fn controller<K>(context: &Context, writer: Writer<Guarded<K>>, store: Store<Guarded<K>>) -> Controller<Guarded<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let api = Api::<Guarded<K>>::all(context.client.clone());
+    let config = watcher::Config::default().labels(&context.config.selector);
+    let stream = watcher(api, config)
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(intent::<K>, PredicateConfig::default());
+    Controller::for_stream(stream, store)
+}
+
+/// What of an object asks for a reconcile: a new spec, a deletion, somebody's hand on the finalizers. A status that
+/// we wrote ourselves does not.
+fn intent<K: Resource>(object: &Guarded<K>) -> Option<u64> {
+    use std::hash::{DefaultHasher, Hasher as _};
+    let meta = object.meta();
+    let mut hasher = DefaultHasher::new();
+    (&meta.uid, meta.generation, &meta.finalizers, meta.deletion_timestamp.is_some()).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// One item whenever another plane is connected.
+fn connections(context: &Context) -> impl Stream<Item = ()> + Send + use<> {
+    changes(context.plane.subscribe()).map(drop)
+}
+
+/// One item whenever another plane is connected, or its capture started or stopped.
+fn changes_of_plane(context: &Context) -> impl Stream<Item = ()> + Send + use<> {
+    let planes: watch::Receiver<Option<Arc<Plane>>> = context.plane.subscribe();
+    let captures = changes(planes).map(|plane| match plane {
+        Some(plane) => changes(plane.capture.subscribe()).map(drop).boxed(),
+        None => stream::pending().boxed(),
+    });
+    stream::select(connections(context), switch(captures))
+}
+
+/// The items of the newest inner stream.
+fn switch<S>(outer: S) -> impl Stream<Item = ()> + Send
+where
+    S: Stream<Item = stream::BoxStream<'static, ()>> + Send + 'static,
+{
+    stream::unfold((outer.boxed(), stream::pending().boxed()), |(mut outer, mut inner)| async move {
+        loop {
+            tokio::select! {
+                next = outer.next() => inner = next?,
+                Some(()) = inner.next() => return Some(((), (outer, inner))),
+            }
+        }
+    })
+}
+
+/// Reconciles log their own errors; what is left is the watch's.
+async fn log_watch<K: Resource<DynamicType = ()>>(
+    result: Result<(ObjectRef<K>, Action), controller::Error<Error, watcher::Error>>,
+) {
+    match result {
+        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Err(error) => tracing::warn!(error = crate::telemetry::chain(&error), "watch interrupted"),
+    }
+}
+
+/// The values of a watch channel as they change; the value at the start counts as seen.
+fn changes<T: Clone + Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = T> + Send {
+    stream::unfold(receiver, |mut receiver| async {
+        receiver.changed().await.ok()?;
+        let value = receiver.borrow_and_update().clone();
+        Some((value, receiver))
+    })
+}

@@ -1,0 +1,13 @@
+//! The Reconciler of the DataPlane: fetch → validate → bootstrap → ensure the connector → watch → status.
+//!
+//! It comes back every few seconds: the replication slot holds back WAL, and somebody has to look.
+
+mod analytics;
+mod capture;
+mod connector;
+mod fetch;
+mod reconcile;
+mod status;
+
+pub use fetch::Endpoints;
+pub use reconcile::{Memory, on_error, reconcile};

@@ -1,0 +1,124 @@
+//! What can go wrong that time can heal, and what each means for status, retry and metrics.
+
+use crds::Reason;
+
+use crate::{clickhouse::ClickHouseError, connect::ConnectError};
+
+/// A reconcile that could not be carried out. What the author of a resource has to change is not among them: that
+/// is a [`crate::report::Refusal`], and an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server.
+    #[error("The API server: {doing}")]
+    Kubernetes {
+        /// What was asked.
+        doing: &'static str,
+        /// Its answer.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// PostgreSQL.
+    #[error("PostgreSQL: {doing}")]
+    Postgres {
+        /// What was asked.
+        doing: &'static str,
+        /// Its answer.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The files in `migrations/`.
+    #[error("the migrations of schema platform did not run")]
+    Migrations(#[source] Box<sqlx::migrate::MigrateError>),
+    /// ClickHouse.
+    #[error("ClickHouse: {doing}")]
+    ClickHouse {
+        /// What was asked.
+        doing: &'static str,
+        /// Its answer.
+        #[source]
+        source: ClickHouseError,
+    },
+    /// Kafka Connect.
+    #[error("Kafka Connect: {doing}")]
+    Connect {
+        /// What was asked.
+        doing: &'static str,
+        /// Its answer.
+        #[source]
+        source: ConnectError,
+    },
+    /// A Secret of the DataPlane.
+    #[error("Secret {secret}: {problem}")]
+    Credentials {
+        /// Its name.
+        secret: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// `platform.operator_epoch` is above ours.
+    #[error("a newer operator has taken over this database")]
+    Superseded,
+    /// The database holds a document that this version cannot read.
+    #[error("the observed state cannot be read")]
+    Observed(#[source] serde_json::Error),
+}
+
+impl Error {
+    /// For `map_err` on calls of the API server.
+    pub fn kubernetes(doing: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Kubernetes { doing, source: Box::new(source) }
+    }
+
+    /// For `map_err` on calls of PostgreSQL.
+    pub fn postgres(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Postgres { doing, source }
+    }
+
+    /// For `map_err` on calls of ClickHouse.
+    pub fn clickhouse(doing: &'static str) -> impl FnOnce(ClickHouseError) -> Self {
+        move |source| Self::ClickHouse { doing, source }
+    }
+
+    /// For `map_err` on calls of Kafka Connect.
+    pub fn connect(doing: &'static str) -> impl FnOnce(ConnectError) -> Self {
+        move |source| Self::Connect { doing, source }
+    }
+
+    /// The reason of the condition, and the label of the metric.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Kubernetes { .. } => Reason::Progressing,
+            Self::Postgres { source, .. } => reason_of_postgres(source),
+            Self::Migrations(source) => match &**source {
+                sqlx::migrate::MigrateError::Execute(source) => reason_of_postgres(source),
+                _ => Reason::MigrationFailed,
+            },
+            Self::ClickHouse { source: ClickHouseError::Refused { .. }, .. } => Reason::ClickHouseFailed,
+            Self::ClickHouse { .. } => Reason::ClickHouseUnreachable,
+            Self::Connect { source: ConnectError::Refused { .. }, .. } => Reason::ConnectorFailed,
+            Self::Connect { .. } => Reason::ConnectUnreachable,
+            Self::Credentials { .. } => Reason::CredentialsMissing,
+            Self::Superseded => Reason::Superseded,
+            Self::Observed(_) => Reason::MigrationFailed,
+        }
+    }
+
+    /// Whether it is about ClickHouse and not about PostgreSQL.
+    pub fn is_clickhouse(&self) -> bool {
+        matches!(self, Self::ClickHouse { .. })
+    }
+}
+
+fn reason_of_postgres(error: &sqlx::Error) -> Reason {
+    match error.as_database_error().and_then(|e| e.code()).as_deref() {
+        Some("55P03") => Reason::LockUnavailable,
+        Some("57014") => Reason::StatementTimeout,
+        // Shutting down, starting up, no connection left, no such login.
+        Some(code) if code.starts_with("57P") || code.starts_with("08") || code.starts_with("53") => {
+            Reason::DatabaseUnreachable
+        }
+        Some(code) if code.starts_with("28") => Reason::DatabaseUnreachable,
+        Some(_) => Reason::MigrationFailed,
+        None => Reason::DatabaseUnreachable,
+    }
+}

@@ -1,0 +1,52 @@
+//! Events on transitions. A reconcile that finds the same again says nothing.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Resource,
+    runtime::events::{Event, EventType, Recorder},
+};
+
+use crate::telemetry::chain;
+
+/// Most bytes of a note (the API server refuses more than 1 kB).
+const NOTE_BYTES_MAX: usize = 1_000;
+
+/// Publishes one Event; one that cannot be written is logged and forgotten.
+pub async fn publish<K: Resource<DynamicType = ()>>(
+    recorder: &Recorder,
+    object: &K,
+    type_: EventType,
+    reason: &str,
+    note: &str,
+) {
+    let mut note = note.to_owned();
+    while note.len() > NOTE_BYTES_MAX {
+        note.pop();
+    }
+    let event =
+        Event { type_, reason: reason.to_owned(), note: Some(note), action: "Reconcile".into(), secondary: None };
+    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
+        tracing::warn!(error = chain(&error), "event not written");
+    }
+}
+
+/// Says so when `Ready` changed its state or its reason.
+pub async fn publish_transition<K: Resource<DynamicType = ()>>(
+    recorder: &Recorder,
+    object: &K,
+    before: &[Condition],
+    after: &[Condition],
+) {
+    let ready = |conditions: &[Condition]| conditions.iter().find(|c| c.type_ == "Ready").cloned();
+    let Some(now) = ready(after) else { return };
+    let known = ready(before).is_some_and(|was| was.status == now.status && was.reason == now.reason);
+    if known {
+        return;
+    }
+    let stalled = after.iter().any(|c| c.type_ == "Stalled" && c.status == "True");
+    // What we wait for is not worth a warning while everything just starts.
+    let patient = ["Progressing", "Paused", "DataPlaneNotReady", "ReferenceNotReady", "SlotInactive"];
+    let warning = now.status == "False" && (stalled || !patient.contains(&now.reason.as_str()));
+    let type_ = if warning { EventType::Warning } else { EventType::Normal };
+    publish(recorder, object, type_, &now.reason, &now.message).await;
+}

@@ -1,0 +1,49 @@
+//! Our finalizer on a resource: added before the first thing is done for it, removed when that has been withdrawn.
+
+use crds::FINALIZER;
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::error::Error;
+
+/// Adds it unless it is there. Fails when the resource changed meanwhile; the next reconcile sees the change.
+pub async fn add<K>(api: &Api<K>, resource: &K) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    if resource.finalizers().iter().any(|f| f == FINALIZER) {
+        return Ok(());
+    }
+    let mut finalizers = resource.finalizers().to_vec();
+    finalizers.push(FINALIZER.into());
+    replace(api, resource, finalizers).await
+}
+
+/// Removes it if it is there.
+pub async fn remove<K>(api: &Api<K>, resource: &K) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    if !resource.finalizers().iter().any(|f| f == FINALIZER) {
+        return Ok(());
+    }
+    let finalizers = resource.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
+    replace(api, resource, finalizers).await
+}
+
+async fn replace<K>(api: &Api<K>, resource: &K, finalizers: Vec<String>) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    // The version makes it a compare-and-swap: another controller's finalizer is never lost.
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": resource.resource_version()}});
+    match api.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Error::kubernetes("a finalizer")(error)),
+    }
+}

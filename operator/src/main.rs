@@ -1,0 +1,22 @@
+//! The operator's moments: configuration, telemetry, connect, run, drain.
+
+use clap::Parser as _;
+use operator::{Config, RawConfig, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let config = Config::try_from(RawConfig::parse())?;
+    telemetry::init(&config.log)?;
+    // The first provider installed wins; an error means that one is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = kube::Client::try_default().await?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stopping = async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!("stopping");
+    };
+    operator::run(client, config, stopping).await?;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! The Reconciler of ModuleModels: fetch → validate → observe → build → apply → status.
+
+mod apply;
+mod build;
+mod observe;
+mod publish;
+mod reconcile;
+mod status;
+mod validate;
+mod withdraw;
+
+pub use build::{Drift, Plan, build};
+pub use observe::{Observed, ObservedAnalytics, observe, observe_analytics};
+pub use reconcile::{on_error, reconcile};
+pub use validate::{Desired, validate};
+pub use withdraw::{withdraw, withdraw_absent};
+

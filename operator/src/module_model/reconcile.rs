@@ -1,0 +1,219 @@
+//! One reconcile of one ModuleModel.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crds::{ConditionType, ModuleModel, Reason};
+use kube::{
+    Api, ResourceExt as _,
+    runtime::{controller::Action, events::EventType, reflector::ObjectRef},
+};
+
+use super::{
+    apply::{Look, Stop, apply, look},
+    build::{Plan, Rivals},
+    status::{stage_of, stages, status},
+    validate::{Desired, validate},
+    withdraw::withdraw,
+};
+use crate::{
+    context::{Context, Guarded, uids},
+    error::Error,
+    events, finalizer,
+    metrics::{Kind, Outcome},
+    outcome::{self, End},
+    plane::Plane,
+    report::{self, Stage},
+};
+
+/// How long a deletion waits for a database that does not answer. Then the resource goes, so that its namespace can
+/// end, and the periodic look for absent resources withdraws what it published.
+const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Brings one model to what its resource says.
+pub async fn reconcile(object: Arc<Guarded<ModuleModel>>, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    let resource = match &object.0 {
+        Ok(resource) => resource,
+        Err(invalid) => {
+            report::write_unreadable::<ModuleModel>(&context.client, &invalid.metadata, &invalid.error).await?;
+            return Ok(Action::requeue(outcome::LOOK_AGAIN));
+        }
+    };
+    let api = Api::<ModuleModel>::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    if resource.metadata.deletion_timestamp.is_some() {
+        let action = remove(&api, resource, &context).await?;
+        context.metrics.reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
+        return Ok(action);
+    }
+    let (end, revision) = run(&api, resource, &context).await;
+    if matches!(end.error, Some(Error::Superseded)) {
+        // A newer operator speaks for this resource now.
+        return Err(Error::Superseded);
+    }
+    let before = resource.status.clone().unwrap_or_default();
+    let revision = revision.or(before.catalog_revision);
+    let generation = resource.metadata.generation.unwrap_or(0);
+    let after = status(&before.conditions, generation, revision, &end.verdict);
+    if after != before {
+        report::write_status(&api, &resource.name_any(), &after).await?;
+        context.metrics.status_written(Kind::ModuleModel);
+        events::publish_transition(&context.recorder, resource, &before.conditions, &after.conditions).await;
+    }
+    context.metrics.reconciled(Kind::ModuleModel, end.outcome, started.elapsed());
+    end.into_action(&context.backoff, &resource.uid().unwrap_or_default())
+}
+
+/// What happens after a failure.
+pub fn on_error(object: Arc<Guarded<ModuleModel>>, error: &Error, context: Arc<Context>) -> Action {
+    outcome::on_error(&*object, error, &context, Kind::ModuleModel)
+}
+
+/// Validate → look → build → apply → look; with the catalogue's revision, where there is one.
+async fn run(api: &Api<ModuleModel>, resource: &ModuleModel, context: &Context) -> (End, Option<i64>) {
+    if resource.spec.paused {
+        return (End::paused(), None);
+    }
+    let desired = match validate(resource, &context.config.data_plane) {
+        Ok(desired) => desired,
+        Err(refusal) => return (End::refused(refusal), None),
+    };
+    let Some(plane) = context.connected() else {
+        let message = format!("DataPlane {} is not connected yet", context.config.data_plane);
+        let stage = Stage::missing(ConditionType::SchemaApplied, Reason::DataPlaneNotReady, message);
+        return (End::waiting(stage), None);
+    };
+    match converge(api, resource, &desired, &plane, context).await {
+        Ok((end, revision)) => (end, revision),
+        Err(Stop::Refused(refusal)) => {
+            if refusal.reason == Reason::NameConflict {
+                context.waiting.wait(full_name(&desired), object_ref(resource));
+            }
+            (End::refused(refusal), None)
+        }
+        Err(Stop::Failed(error)) => (End::failed(stage_of(&error), error), None),
+    }
+}
+
+async fn converge(
+    api: &Api<ModuleModel>,
+    resource: &ModuleModel,
+    desired: &Desired,
+    plane: &Plane,
+    context: &Context,
+) -> Result<(End, Option<i64>), Stop> {
+    let mut found = look_now(plane, desired).await?;
+    let rivals = rivals(&found, desired, context);
+    let mut plan = found.plan(plane, desired, rivals)?;
+    let changed = !plan.is_empty();
+    if changed {
+        if let Some(stage) = missing_reference(&found, desired, resource, context) {
+            return Ok((End::waiting(stage), None));
+        }
+        finalizer::add(api, resource).await?;
+        let done = apply(plane, desired, rivals).await?;
+        tell(resource, desired, &done, context).await;
+        context.waiting.wake(&full_name(desired));
+        found = look_now(plane, desired).await?;
+        plan = found.plan(plane, desired, rivals)?;
+    }
+    let revision = found.observed.published.as_ref().map(|p| p.revision);
+    Ok((End::looked(stages(plane, desired, &found, &plan), changed), revision))
+}
+
+async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {
+    let mut conn = plane.looks.acquire().await.map_err(Error::postgres("a connection"))?;
+    look(&mut conn, plane, desired).await
+}
+
+fn rivals(found: &Look, desired: &Desired, context: &Context) -> Rivals {
+    let Some(published) = &found.observed.published else { return Rivals::Exist };
+    match uids(&context.models) {
+        Some(existing) if published.resource_uid != desired.uid && !existing.contains(&published.resource_uid) => {
+            Rivals::Gone
+        }
+        _ => Rivals::Exist,
+    }
+}
+
+/// The first reference whose table is not there; the resource is woken when that model has been applied.
+fn missing_reference(
+    found: &Look,
+    desired: &Desired,
+    resource: &ModuleModel,
+    context: &Context,
+) -> Option<Stage> {
+    let name = desired.model.name();
+    for (i, field) in desired.model.fields().iter().enumerate() {
+        let Some(reference) = &field.references else { continue };
+        let target = reference.model.as_str();
+        if reference.model == name.model || found.observed.references.contains(target) {
+            continue;
+        }
+        let full = format!("{}.{target}", reference.module.as_str());
+        context.waiting.wait(full.clone(), object_ref(resource));
+        let is_target = |spec: &crds::ModuleModelSpec| spec.module == reference.module.as_str() && spec.model == target;
+        let known = context.models.state().iter().any(|o| o.0.as_ref().is_ok_and(|r| is_target(&r.spec)));
+        let path = format!("spec.fields[{i}].references");
+        let (reason, message) = match known {
+            true => (Reason::ReferenceNotReady, format!("{path}: {full} is not applied yet")),
+            false => (Reason::ReferenceNotFound, format!("{path}: there is no ModuleModel {full}")),
+        };
+        return Some(Stage::missing(ConditionType::SchemaApplied, reason, message));
+    }
+    None
+}
+
+/// What was done, in the log and as Events.
+async fn tell(resource: &ModuleModel, desired: &Desired, done: &Plan, context: &Context) {
+    tracing::info!(
+        resource = desired.resource,
+        postgres_statements = done.postgres.len(),
+        clickhouse_statements = done.clickhouse.len(),
+        "model applied"
+    );
+    if !done.repaired.is_empty() {
+        let note = format!("the fence between tenants was open and has been closed: {}", done.repaired.join(", "));
+        tracing::error!(resource = desired.resource, open = done.repaired.join(", "), "fence repaired");
+        events::publish(&context.recorder, resource, EventType::Warning, "FenceRepaired", &note).await;
+    }
+    if !done.postgres.is_empty() {
+        let note = format!("{} statements were run in PostgreSQL", done.postgres.len());
+        events::publish(&context.recorder, resource, EventType::Normal, "SchemaChanged", &note).await;
+    }
+}
+
+/// Withdraws what the resource published and lets it go.
+async fn remove(api: &Api<ModuleModel>, resource: &ModuleModel, context: &Context) -> Result<Action, Error> {
+    let uid = resource.uid().unwrap_or_default();
+    let withdrawn = match context.connected() {
+        Some(plane) => withdraw(&plane, &uid).await,
+        None => Ok(false),
+    };
+    let waited = resource.metadata.deletion_timestamp.as_ref().is_some_and(|at| {
+        let since = chrono::Utc::now().timestamp() - at.0.as_second();
+        since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
+    });
+    match withdrawn {
+        Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),
+        Err(error) => tracing::error!(name = resource.name_any(), error = crate::telemetry::chain(&error), "withdrawn later"),
+        Ok(true) => tracing::info!(name = resource.name_any(), "model withdrawn, its data retained"),
+        Ok(false) if context.connected().is_none() && !waited => return Ok(Action::requeue(Duration::from_secs(2))),
+        Ok(false) => {}
+    }
+    finalizer::remove(api, resource).await?;
+    context.backoff.succeeded(&uid);
+    context.waiting.wake(&format!("{}.{}", resource.spec.module, resource.spec.model));
+    Ok(Action::await_change())
+}
+
+fn full_name(desired: &Desired) -> String {
+    let name = desired.model.name();
+    format!("{}.{}", name.module.as_str(), name.model.as_str())
+}
+
+fn object_ref(resource: &ModuleModel) -> ObjectRef<Guarded<ModuleModel>> {
+    ObjectRef::new(&resource.name_any()).within(&resource.namespace().unwrap_or_default())
+}

@@ -1,0 +1,233 @@
+//! From what people wrote to a checked model, or to a sentence that says what to change.
+
+use std::time::Duration;
+
+use crds::{
+    ModuleModel, ModuleModelSpec, Reason,
+    field::{FieldSpec, FieldTypeName, ItemTypeName, OnDelete},
+    module_model::{Approval, DeletionPolicy},
+};
+use kube::ResourceExt as _;
+use model::{
+    Draft, Field, FieldType, Ident, Index, ModelName, Reference, ScalarType, module_model::PAGE_SIZE_MAX_DEFAULT,
+};
+
+use crate::{postgres::Timeouts, report::Refusal};
+
+/// A resource whose spec is valid, supported, and for this data plane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// What it describes.
+    pub model: model::ModuleModel,
+    /// The namespace that claims the module.
+    pub namespace: String,
+    /// `namespace/name` of the resource.
+    pub resource: String,
+    /// Its uid: an object of the same name made later is another one.
+    pub uid: String,
+    /// How long statements may take.
+    pub timeouts: Timeouts,
+}
+
+/// Checks everything that the resource alone can tell.
+pub fn validate(resource: &ModuleModel, data_plane: &str) -> Result<Desired, Refusal> {
+    let spec = &resource.spec;
+    let unsupported = unsupported(spec, data_plane);
+    if !unsupported.is_empty() {
+        let message = format!("not yet supported: {}", unsupported.join(", "));
+        return Err(Refusal::of_spec(Reason::NotYetSupported, message));
+    }
+    let draft = draft_of(spec)?;
+    let model = model::ModuleModel::try_from(draft)
+        .map_err(|invalid| Refusal::of_spec(Reason::InvalidModel, invalid.to_string()))?;
+    let namespace = resource.namespace().unwrap_or_default();
+    Ok(Desired {
+        model,
+        resource: format!("{namespace}/{}", resource.name_any()),
+        namespace,
+        uid: resource.uid().unwrap_or_default(),
+        timeouts: timeouts_of(spec)?,
+    })
+}
+
+/// Paths of what is in the schema and has no behaviour yet: refused by name, never silently ignored.
+fn unsupported(spec: &ModuleModelSpec, data_plane: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut refuse = |when: bool, path: &str| {
+        if when {
+            paths.push(path.to_owned());
+        }
+    };
+    for (i, field) in spec.fields.iter().enumerate() {
+        let path = |name: &str| format!("spec.fields[{i}].{name}");
+        refuse(field.type_ == FieldTypeName::Vector, &path("type"));
+        refuse(field.renamed_from.is_some(), &path("renamedFrom"));
+        refuse(field.sensitive, &path("sensitive"));
+        if let Some(reference) = &field.references {
+            refuse(reference.on_delete != OnDelete::Restrict, &path("references.onDelete"));
+            refuse(reference.module != spec.module, &path("references.module"));
+        }
+    }
+    refuse(!spec.checks.is_empty(), "spec.checks");
+    if let Some(migrations) = &spec.migrations {
+        refuse(!migrations.files.is_empty(), "spec.migrations.files");
+        refuse(migrations.approval != Approval::Auto, "spec.migrations.approval");
+        refuse(migrations.approved_plan.as_deref().is_some_and(|p| !p.is_empty()), "spec.migrations.approvedPlan");
+        let policy = migrations.policy.as_ref();
+        refuse(policy.is_some_and(|p| p.allow_destructive), "spec.migrations.policy.allowDestructive");
+        refuse(policy.is_some_and(|p| !p.allow_drop.is_empty()), "spec.migrations.policy.allowDrop");
+    }
+    refuse(!spec.soft_delete, "spec.softDelete");
+    refuse(!spec.optimistic_locking, "spec.optimisticLocking");
+    if let Some(analytics) = &spec.analytics {
+        refuse(analytics.ttl.is_some(), "spec.analytics.ttl");
+        refuse(!analytics.order_by.is_empty(), "spec.analytics.orderBy");
+    }
+    refuse(spec.cache.as_ref().is_some_and(|c| c.ttl.is_some()), "spec.cache.ttl");
+    refuse(spec.realtime, "spec.realtime");
+    refuse(!spec.hooks.is_empty(), "spec.hooks");
+    refuse(spec.limits.as_ref().is_some_and(|l| l.max_depth.is_some()), "spec.limits.maxDepth");
+    refuse(spec.deletion_policy == DeletionPolicy::Delete, "spec.deletionPolicy");
+    refuse(spec.drift.is_some(), "spec.drift");
+    refuse(!spec.referenced_by.is_empty(), "spec.referencedBy");
+    refuse(spec.data_plane_refs != [data_plane], "spec.dataPlaneRefs");
+    paths
+}
+
+/// The API server checks the same bounds by the CRD's schema; a CRD of another version might not.
+fn draft_of(spec: &ModuleModelSpec) -> Result<Draft, Refusal> {
+    let mut fields = Vec::with_capacity(spec.fields.len());
+    for (i, field) in spec.fields.iter().enumerate() {
+        fields.push(field_of(field, &format!("spec.fields[{i}]"))?);
+    }
+    let page = spec.limits.as_ref().and_then(|l| l.max_page_size);
+    let page = page.map_or(Ok(PAGE_SIZE_MAX_DEFAULT), |n| number(n, "spec.limits.maxPageSize"))?;
+    Ok(Draft {
+        name: ModelName { module: ident(&spec.module, "spec.module")?, model: ident(&spec.model, "spec.model")? },
+        fields,
+        indexes: indexes_of(&spec.indexes, "spec.indexes")?,
+        unique: indexes_of(&spec.unique, "spec.unique")?,
+        auto_api: spec.auto_api,
+        analytics: spec.analytics.as_ref().is_some_and(|a| a.enabled),
+        max_page_size: page,
+    })
+}
+
+fn indexes_of(list: &[crds::module_model::IndexSpec], path: &str) -> Result<Vec<Index>, Refusal> {
+    let index = |(i, spec): (usize, &crds::module_model::IndexSpec)| {
+        let path = format!("{path}[{i}]");
+        let fields = spec.fields.iter().enumerate().map(|(j, f)| ident(f, &format!("{path}.fields[{j}]")));
+        Ok(Index { name: ident(&spec.name, &format!("{path}.name"))?, fields: fields.collect::<Result<_, _>>()? })
+    };
+    list.iter().enumerate().map(index).collect()
+}
+
+fn field_of(field: &FieldSpec, path: &str) -> Result<Field, Refusal> {
+    let needs = |what: &str| invalid(&format!("{path}.{what}"), "is missing");
+    let field_type = match field.type_ {
+        FieldTypeName::Bool => FieldType::Bool,
+        FieldTypeName::Int16 => FieldType::Int16,
+        FieldTypeName::Int32 => FieldType::Int32,
+        FieldTypeName::Int64 => FieldType::Int64,
+        FieldTypeName::Float64 => FieldType::Float64,
+        FieldTypeName::Decimal => FieldType::Decimal {
+            precision: number(field.precision.ok_or_else(|| needs("precision"))?, &format!("{path}.precision"))?,
+            scale: number(field.scale.unwrap_or(0), &format!("{path}.scale"))?,
+        },
+        FieldTypeName::Text => {
+            let max = field.max_length.map(|n| number(n, &format!("{path}.maxLength")));
+            FieldType::Text { max_length: max.transpose()? }
+        }
+        FieldTypeName::Uuid => FieldType::Uuid,
+        FieldTypeName::Date => FieldType::Date,
+        FieldTypeName::Timestamp => FieldType::Timestamp,
+        FieldTypeName::Time => FieldType::Time,
+        FieldTypeName::Json => FieldType::Json,
+        FieldTypeName::Bytes => FieldType::Bytes,
+        FieldTypeName::Enum => FieldType::Enum { values: field.values.clone().ok_or_else(|| needs("values"))? },
+        FieldTypeName::Inet => FieldType::Inet,
+        FieldTypeName::Array => {
+            FieldType::Array { items: scalar_of(field.items.ok_or_else(|| needs("items"))?) }
+        }
+        FieldTypeName::Vector => {
+            return Err(Refusal::of_spec(Reason::NotYetSupported, format!("not yet supported: {path}.type")));
+        }
+    };
+    let references = match &field.references {
+        Some(reference) => Some(Reference {
+            module: ident(&reference.module, &format!("{path}.references.module"))?,
+            model: ident(&reference.model, &format!("{path}.references.model"))?,
+        }),
+        None => None,
+    };
+    Ok(Field {
+        name: ident(&field.name, &format!("{path}.name"))?,
+        field_type,
+        required: field.required,
+        default: field.default.clone(),
+        references,
+        description: field.description.clone(),
+    })
+}
+
+fn scalar_of(items: ItemTypeName) -> ScalarType {
+    match items {
+        ItemTypeName::Bool => ScalarType::Bool,
+        ItemTypeName::Int16 => ScalarType::Int16,
+        ItemTypeName::Int32 => ScalarType::Int32,
+        ItemTypeName::Int64 => ScalarType::Int64,
+        ItemTypeName::Float64 => ScalarType::Float64,
+        ItemTypeName::Text => ScalarType::Text,
+        ItemTypeName::Uuid => ScalarType::Uuid,
+        ItemTypeName::Date => ScalarType::Date,
+        ItemTypeName::Timestamp => ScalarType::Timestamp,
+    }
+}
+
+fn timeouts_of(spec: &ModuleModelSpec) -> Result<Timeouts, Refusal> {
+    let policy = spec.migrations.as_ref().and_then(|m| m.policy.as_ref());
+    let read = |text: Option<&String>, path: &str, default: Duration| match text {
+        None => Ok(default),
+        Some(text) => parse_duration(text).ok_or_else(|| invalid(path, "is not a duration such as 5s")),
+    };
+    let default = Timeouts::default();
+    Ok(Timeouts {
+        lock: read(
+            policy.and_then(|p| p.lock_timeout.as_ref()),
+            "spec.migrations.policy.lockTimeout",
+            default.lock,
+        )?,
+        statement: read(
+            policy.and_then(|p| p.statement_timeout.as_ref()),
+            "spec.migrations.policy.statementTimeout",
+            default.statement,
+        )?,
+    })
+}
+
+/// `500ms`, `5s`, `10m`, `24h`; at least 1 ms, since 0 would mean no limit, and at most a day.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let millis = number.checked_mul(unit)?;
+    (1..=86_400_000).contains(&millis).then(|| Duration::from_millis(millis))
+}
+
+fn number<N: TryFrom<i32>>(value: i32, path: &str) -> Result<N, Refusal> {
+    N::try_from(value).map_err(|_| invalid(path, "is out of range"))
+}
+
+fn ident(text: &str, path: &str) -> Result<Ident, Refusal> {
+    text.parse().map_err(|error: model::IdentError| invalid(path, &error.to_string()))
+}
+
+fn invalid(path: &str, message: &str) -> Refusal {
+    Refusal::of_spec(Reason::InvalidModel, format!("{path}: {message}"))
+}

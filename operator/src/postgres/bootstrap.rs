@@ -1,0 +1,137 @@
+//! What a database needs before the first model: roles, privileges, schema `platform`, publication, our epoch.
+
+use model::Generation;
+use sqlx::{Connection as _, PgConnection};
+
+use super::{Login, RoleSecrets, execute, fenced::{claim_epoch, require_epoch}, roles::ensure_roles};
+use crate::error::Error;
+use sql::postgres::{
+    ddl::{APP_ROLE, CDC_ROLE, OWNER_ROLE, PUBLICATION, SINK_ROLE},
+    quote_text,
+};
+
+/// Lowest version that we support (DESIGN 2): 17.
+const SERVER_VERSION_MIN: i32 = 170_000;
+
+/// What bootstrapping found and took.
+#[derive(Debug, Clone, Copy)]
+pub struct Bootstrapped {
+    /// Our epoch; every transaction of ours is bound to it.
+    pub epoch: i64,
+    /// The capture generation that is read.
+    pub generation: Generation,
+}
+
+/// Brings the database to where models can be applied. Safe to run again at any time, from any state in which an
+/// earlier run was killed. With our epoch it is kept, and nothing is touched once a newer operator has come; without
+/// one the next is taken.
+pub async fn bootstrap(owner: &Login, secrets: &RoleSecrets, epoch: Option<i64>) -> Result<Bootstrapped, Error> {
+    let mut conn = owner.connect().await.map_err(Error::postgres("the operator's login"))?;
+    require_version(&mut conn).await?;
+    if let Some(epoch) = epoch {
+        require_epoch(&mut conn, epoch).await?;
+    }
+    ensure_roles(&mut conn, secrets).await?;
+    ensure_privileges(&mut conn, &owner.database).await?;
+    mark_leakproof(&mut conn).await?;
+
+    let set_role = format!("set role {OWNER_ROLE}");
+    execute(&mut conn, &set_role).await.map_err(Error::postgres("role septem_owner"))?;
+    let mut migrator = sqlx::migrate!("../migrations");
+    migrator.create_schema("platform");
+    migrator.dangerous_set_table_name("platform.migrations");
+    migrator.run_direct(None, &mut conn, false).await.map_err(|source| Error::Migrations(Box::new(source)))?;
+    ensure_publication(&mut conn).await?;
+    let epoch = match epoch {
+        Some(epoch) => epoch,
+        None => claim_epoch(&mut conn).await?,
+    };
+    let generation: i32 = sqlx::query_scalar("select generation from platform.data_plane")
+        .fetch_one(&mut conn)
+        .await
+        .map_err(Error::postgres("the capture generation"))?;
+    let _ = conn.close().await;
+    Ok(Bootstrapped { epoch, generation: Generation(generation) })
+}
+
+async fn require_version(conn: &mut PgConnection) -> Result<(), Error> {
+    let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int")
+        .fetch_one(conn)
+        .await
+        .map_err(Error::postgres("its version"))?;
+    if version >= SERVER_VERSION_MIN {
+        return Ok(());
+    }
+    let problem = "the server is older than PostgreSQL 17";
+    Err(Error::Postgres { doing: "its version", source: sqlx::Error::Configuration(problem.into()) })
+}
+
+async fn ensure_privileges(conn: &mut PgConnection, database: &str) -> Result<(), Error> {
+    let database = quote_text(database);
+    let superuser = is_superuser(conn).await?;
+    let mut statements = vec![
+        format!("grant create, connect on database {database} to {OWNER_ROLE}"),
+        format!("grant connect on database {database} to {APP_ROLE}, {CDC_ROLE}, {SINK_ROLE}"),
+        // A temporary table shadows a real one in the search path.
+        format!("revoke temporary on database {database} from public"),
+        "revoke create on schema public from public".into(),
+    ];
+    if !superuser {
+        // A superuser may take any role; anybody else must be a member.
+        statements.push(format!("grant {OWNER_ROLE} to current_user"));
+    }
+    super::execute_all(conn, &statements, "the database's privileges").await
+}
+
+async fn is_superuser(conn: &mut PgConnection) -> Result<bool, Error> {
+    sqlx::query_scalar("select rolsuper from pg_roles where rolname = current_user")
+        .fetch_one(conn)
+        .await
+        .map_err(Error::postgres("the operator's role"))
+}
+
+/// Comparisons of numeric may then use an index under row-level security. A leakproof function tells nothing of its
+/// arguments but its result: these are total, raise no error for any pair of values and print none, like those of
+/// int8 and float8, which are marked by PostgreSQL itself. Without it a cursor over a decimal reads every row of its
+/// tenant. Needs a superuser; elsewhere such lists are merely slower.
+async fn mark_leakproof(conn: &mut PgConnection) -> Result<(), Error> {
+    if !is_superuser(conn).await? {
+        tracing::info!("not a superuser: comparisons of numeric cannot use indexes under row-level security");
+        return Ok(());
+    }
+    let functions: Vec<String> = sqlx::query_scalar(
+        "select oid::regprocedure::text from pg_proc where pronamespace = 'pg_catalog'::regnamespace and not proleakproof and proname = any (array['numeric_eq', 'numeric_ne', 'numeric_lt', 'numeric_le', 'numeric_gt', 'numeric_ge', 'numeric_cmp'])",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .map_err(Error::postgres("the comparisons of numeric"))?;
+    for function in functions {
+        let statement = format!("alter function pg_catalog.{function} leakproof");
+        execute(conn, &statement).await.map_err(Error::postgres("the comparisons of numeric"))?;
+    }
+    Ok(())
+}
+
+/// The publication, before any slot exists: a slot that is older than its publication cannot decode.
+async fn ensure_publication(conn: &mut PgConnection) -> Result<(), Error> {
+    let doing = "the publication";
+    let create = format!(
+        "do $$ begin create publication {PUBLICATION} with (publish_via_partition_root = true); exception when duplicate_object then null; end $$"
+    );
+    execute(conn, &create).await.map_err(Error::postgres(doing))?;
+    for table in ["cdc_heartbeat", "cdc_signal"] {
+        let published: bool = sqlx::query_scalar(
+            "select exists (select from pg_publication_tables where pubname = $1 and schemaname = 'platform' and tablename = $2)",
+        )
+        .bind(PUBLICATION)
+        .bind(table)
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(Error::postgres(doing))?;
+        if !published {
+            let add = format!("alter publication {PUBLICATION} add table platform.{table}");
+            execute(conn, &add).await.map_err(Error::postgres(doing))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The transaction in which the operator changes a database.
+
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+
+use super::{Login, execute};
+use crate::error::Error;
+use sql::postgres::ddl::OWNER_ROLE;
+
+/// Held by the session that changes a database; one number for all operators.
+const LOCK_KEY: i64 = 0x7365_7074_656d_0001;
+/// Which row of `platform.operator_epoch` is ours; there is one shard a database.
+const SHARD: &str = "default";
+
+/// How long one statement may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Waiting for a lock: behind a statement that waits, every reader of the table waits too.
+    pub lock: Duration,
+    /// In all.
+    pub statement: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { lock: Duration::from_secs(5), statement: Duration::from_secs(60) }
+    }
+}
+
+/// An open transaction as the owner, alone in this database, and only while no newer operator has come.
+///
+/// It has a connection of its own: when it is dropped the connection closes, the server rolls back and the lock is
+/// free, whatever the moment. The epoch's row is held FOR SHARE until the end, so a successor waits for us, and calls
+/// of ClickHouse and Connect made meanwhile are fenced too.
+pub struct Fenced {
+    conn: PgConnection,
+    epoch: i64,
+}
+
+impl Fenced {
+    /// Waits for the lock, at most `timeouts.lock`, and begins.
+    pub async fn begin(login: &Login, epoch: i64, timeouts: Timeouts) -> Result<Self, Error> {
+        let mut conn = login.connect().await.map_err(Error::postgres("a connection"))?;
+        let set = |name: &str, value: Duration| format!("set {name} = {}", value.as_millis());
+        let statements = [
+            set("lock_timeout", timeouts.lock),
+            set("statement_timeout", timeouts.statement),
+            format!("select pg_advisory_lock({LOCK_KEY})"),
+            format!("set role {OWNER_ROLE}"),
+            "begin".into(),
+        ];
+        for statement in statements {
+            execute(&mut conn, &statement).await.map_err(Error::postgres("the lock on this database"))?;
+        }
+        let mut fenced = Self { conn, epoch };
+        require_epoch(&mut fenced.conn, epoch).await?;
+        Ok(fenced)
+    }
+
+    /// Commits and begins again under the same lock, for what must not share a transaction with what came before.
+    pub async fn commit_and_begin(mut self) -> Result<Self, Error> {
+        for statement in ["commit", "begin"] {
+            execute(&mut self.conn, statement).await.map_err(Error::postgres("the commit"))?;
+        }
+        require_epoch(&mut self.conn, self.epoch).await?;
+        Ok(self)
+    }
+
+    /// The connection inside the transaction.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.conn
+    }
+
+    /// Makes it so.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        execute(&mut self.conn, "commit").await.map_err(Error::postgres("the commit"))?;
+        // The lock goes with the session; an error while saying goodbye changes nothing.
+        let _ = self.conn.close().await;
+        Ok(())
+    }
+}
+
+/// Makes every older operator of this database stop: it takes the next epoch, after their open transactions.
+pub(super) async fn claim_epoch(conn: &mut PgConnection) -> Result<i64, Error> {
+    sqlx::query_scalar("update platform.operator_epoch set epoch = epoch + 1 where shard = $1 returning epoch")
+        .bind(SHARD)
+        .fetch_one(conn)
+        .await
+        .map_err(Error::postgres("the next epoch"))
+}
+
+/// Fails unless the epoch is ours. Inside a transaction the row is held until its end, so a successor waits.
+pub(super) async fn require_epoch(conn: &mut PgConnection, epoch: i64) -> Result<(), Error> {
+    let current: i64 = sqlx::query_scalar("select epoch from platform.operator_epoch where shard = $1 for share")
+        .bind(SHARD)
+        .fetch_one(conn)
+        .await
+        .map_err(Error::postgres("the operator's epoch"))?;
+    if current == epoch { Ok(()) } else { Err(Error::Superseded) }
+}

@@ -1,0 +1,13 @@
+//! The Reconciler of Tenants: fetch → validate → observe → build → apply → status.
+
+mod apply;
+mod observe;
+mod reconcile;
+mod validate;
+mod withdraw;
+
+pub use observe::{Observed, ObservedPolicies};
+pub use reconcile::{on_error, reconcile};
+pub use validate::{Desired, validate};
+pub use withdraw::withdraw_absent;
+

@@ -1,0 +1,67 @@
+//! From what people wrote to a checked tenant, or to a sentence that says what to change.
+
+use std::collections::BTreeSet;
+
+use crds::{Reason, Tenant, module_model::DeletionPolicy, tenant::TenantState};
+use kube::ResourceExt as _;
+use model::{Ident, TenantId};
+
+use crate::report::Refusal;
+
+/// A resource whose spec is valid and supported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// Its id.
+    pub id: TenantId,
+    /// A short name for people, unique.
+    pub slug: String,
+    /// The name as people read it.
+    pub display_name: String,
+    /// `Active`, `ReadOnly` or `Suspended`.
+    pub state: &'static str,
+    /// Modules installed for it.
+    pub modules: BTreeSet<String>,
+    /// Users that hold the role `admin`.
+    pub admins: BTreeSet<String>,
+    /// Name of the resource.
+    pub resource: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// Checks everything that the resource alone can tell.
+pub fn validate(resource: &Tenant, data_plane: &str) -> Result<Desired, Refusal> {
+    let spec = &resource.spec;
+    let unsupported = [
+        (spec.limits.is_some(), "spec.limits"),
+        (spec.grace_period.is_some(), "spec.gracePeriod"),
+        (spec.deletion_policy == DeletionPolicy::Delete, "spec.deletionPolicy"),
+        (spec.data_plane_ref != data_plane, "spec.dataPlaneRef"),
+    ];
+    let paths: Vec<_> = unsupported.iter().filter(|(used, _)| *used).map(|(_, path)| *path).collect();
+    if !paths.is_empty() {
+        return Err(Refusal::of_spec(Reason::NotYetSupported, format!("not yet supported: {}", paths.join(", "))));
+    }
+    let invalid = |path: String, why: String| Refusal::of_spec(Reason::InvalidModel, format!("{path}: {why}"));
+    let id = spec.tenant_id.parse().map_err(|e: model::tenant::TenantIdError| invalid("spec.tenantId".into(), e.to_string()))?;
+    let mut modules = BTreeSet::new();
+    for (i, module) in spec.modules.iter().enumerate() {
+        let ident: Ident =
+            module.parse().map_err(|e: model::IdentError| invalid(format!("spec.modules[{i}]"), e.to_string()))?;
+        modules.insert(ident.as_str().to_owned());
+    }
+    Ok(Desired {
+        id,
+        slug: spec.slug.clone(),
+        display_name: spec.display_name.clone().unwrap_or_else(|| spec.slug.clone()),
+        state: match spec.state {
+            TenantState::Active => "Active",
+            TenantState::ReadOnly => "ReadOnly",
+            TenantState::Suspended => "Suspended",
+        },
+        modules,
+        admins: spec.admins.iter().cloned().collect(),
+        resource: resource.name_any(),
+        uid: resource.uid().unwrap_or_default(),
+    })
+}

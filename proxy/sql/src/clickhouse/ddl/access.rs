@@ -1,0 +1,85 @@
+//! Who may read what: one role and one row policy a tenant, a read-only user for the proxy, a writer for the sink.
+
+use model::TenantId;
+
+use crate::clickhouse::{DATABASE, literal, quote_text, tenant_role};
+
+/// The privilege to read, which a tenant's role holds and nobody else.
+pub const READ_ROLE: &str = "septem_read";
+/// The proxy's user; it reads nothing without a tenant's role.
+pub const GATEWAY_USER: &str = "septem_gateway";
+/// The settings of [`GATEWAY_USER`].
+pub const GATEWAY_PROFILE: &str = "septem_gateway";
+/// The sink's user, outside of the row policies.
+pub const SINK_USER: &str = "septem_sink";
+
+/// What the tenants' roles hang on: the role that reads, and the profile of the proxy. The values are DESIGN 7's
+/// ceilings; the query condition cache is off because row policies could poison it (ClickHouse#110302).
+pub fn create_base() -> Vec<String> {
+    let database = quote_text(DATABASE);
+    vec![
+        format!("create role if not exists {READ_ROLE}"),
+        format!("grant select on {database}.* to {READ_ROLE}"),
+        format!(
+            "create settings profile if not exists {GATEWAY_PROFILE} settings readonly = 1, \
+             use_query_condition_cache = 0 const, cancel_http_readonly_queries_on_client_close = 1 const, \
+             max_execution_time = 30 min 1 max 30 changeable_in_readonly, log_comment changeable_in_readonly, \
+             max_threads = 4 min 1 max 16 changeable_in_readonly, max_memory_usage = 4000000000 const, \
+             max_rows_to_read = 2000000000 const, max_bytes_to_read = 200000000000 const, \
+             max_result_rows = 50001 const, result_overflow_mode = 'throw' const"
+        ),
+    ]
+}
+
+/// The proxy's user with this password. `default role none`: only `role=` of a request opens anything.
+pub fn create_gateway(password: &str) -> Vec<String> {
+    let password = literal(password);
+    vec![
+        format!(
+            "create user if not exists {GATEWAY_USER} identified with sha256_password by {password} \
+             default role none settings profile {}",
+            literal(GATEWAY_PROFILE)
+        ),
+        format!("alter user {GATEWAY_USER} identified with sha256_password by {password}"),
+    ]
+}
+
+/// The sink's user with this password: it writes change data, and reads the shape of tables.
+pub fn create_sink(password: &str) -> Vec<String> {
+    let (password, database) = (literal(password), quote_text(DATABASE));
+    vec![
+        format!(
+            "create user if not exists {SINK_USER} identified with sha256_password by {password}"
+        ),
+        format!("alter user {SINK_USER} identified with sha256_password by {password}"),
+        format!("grant insert, show columns on {database}.* to {SINK_USER}"),
+    ]
+}
+
+/// The condition of a tenant's row policy.
+pub fn tenant_policy_predicate(tenant: &TenantId) -> String {
+    format!("tenant_id = '{tenant}'")
+}
+
+/// Lets the proxy read as this tenant. The policy is there before anything is granted, so that no moment exists in
+/// which the role would read more.
+pub fn open_tenant(tenant: &TenantId) -> Vec<String> {
+    let role = quote_text(&tenant_role(tenant));
+    let (database, predicate) = (quote_text(DATABASE), tenant_policy_predicate(tenant));
+    vec![
+        format!("create role if not exists {role}"),
+        format!(
+            "create row policy or replace {role} on {database}.* for select using {predicate} as permissive to {role}"
+        ),
+        format!("grant {READ_ROLE} to {role}"),
+        format!("grant {role} to {GATEWAY_USER}"),
+    ]
+}
+
+/// Shuts a tenant: the proxy loses the role; role, policy and data stay.
+pub fn close_tenant(tenant: &TenantId) -> Vec<String> {
+    vec![format!(
+        "revoke {} from {GATEWAY_USER}",
+        quote_text(&tenant_role(tenant))
+    )]
+}

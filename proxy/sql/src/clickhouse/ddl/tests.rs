@@ -1,0 +1,47 @@
+use model::{Generation, ModuleModel};
+
+use super::*;
+
+fn deals() -> ModuleModel {
+    serde_json::from_value(serde_json::json!({
+        "module": "crm", "model": "deals", "autoApi": true, "analytics": true, "maxPageSize": 1000,
+        "fields": [
+            {"name": "title", "type": "text", "required": true, "maxLength": 200},
+            {"name": "amount", "type": "decimal", "precision": 12, "scale": 2, "default": "0"},
+            {"name": "stage", "type": "enum", "values": ["open", "won"], "default": "open"},
+            {"name": "company_id", "type": "uuid"},
+            {"name": "closed_at", "type": "timestamp", "default": "2026-01-02T03:04:05+02:00"},
+            {"name": "starts", "type": "time", "default": "01:00:00.5"},
+            {"name": "tags", "type": "array", "items": "text"},
+            {"name": "extra", "type": "json"},
+        ],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_model_becomes_this_table() {
+    insta::assert_snapshot!(create_table(&deals(), Generation(1)));
+}
+
+#[test]
+fn a_later_field_reads_its_default_in_older_rows() {
+    let model = deals();
+    let statements: Vec<_> = model
+        .fields()
+        .iter()
+        .map(|f| add_column(model.name(), Generation(2), f))
+        .collect();
+    insta::assert_snapshot!(statements.join(";\n"));
+}
+
+#[test]
+fn the_policy_stands_before_the_grant() {
+    let tenant = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01".parse().unwrap();
+    let mut statements = create_base();
+    statements.extend(create_gateway("it's \\ secret"));
+    statements.extend(create_sink("s"));
+    statements.extend(open_tenant(&tenant));
+    statements.extend(close_tenant(&tenant));
+    insta::assert_snapshot!(statements.join(";\n"));
+}

@@ -1,0 +1,191 @@
+//! Conditions of a request as ClickHouse reads them, with the meaning that they have in PostgreSQL.
+
+use model::{Column, FieldType};
+
+use super::{quote, value_type};
+use crate::filter::{Comparison, Condition, Filter, Test};
+
+/// The column of a record's id: its 16 bytes in network order, since the type UUID compares its second half first.
+const RECORD_ID: &str = "`record_id`";
+
+/// The values of `{p1:…}`, `{p2:…}`, … in the order in which they were named.
+#[derive(Debug, Default)]
+pub struct Params(Vec<String>);
+
+impl Params {
+    /// Names the next value in a statement; the value itself stays out of the text.
+    pub fn push(&mut self, kind: &str, value: impl Into<String>) -> String {
+        self.0.push(value.into());
+        format!("{{p{}:{kind}}}", self.0.len())
+    }
+
+    /// Every value so far.
+    pub fn into_values(self) -> Vec<Option<String>> {
+        self.0.into_iter().map(Some).collect()
+    }
+}
+
+/// A condition on `array` columns asks for what the table cannot tell: an array that is null is stored as empty.
+pub fn is_answerable(filter: &Filter) -> bool {
+    match filter {
+        Filter::Condition(c) => !matches!(c.column.field_type, FieldType::Array { .. }),
+        Filter::And(list) | Filter::Or(list) => list.iter().all(is_answerable),
+        Filter::Not(inner) => is_answerable(inner),
+    }
+}
+
+/// One boolean expression, in brackets where it needs them. Nulls follow SQL's three-valued logic.
+pub fn render(filter: &Filter, params: &mut Params) -> String {
+    match filter {
+        Filter::Condition(condition) => render_condition(condition, params),
+        Filter::And(list) => join(list, " AND ", "true", params),
+        Filter::Or(list) => join(list, " OR ", "false", params),
+        Filter::Not(inner) => format!("NOT ({})", render(inner, params)),
+    }
+}
+
+fn join(list: &[Filter], operator: &str, empty: &str, params: &mut Params) -> String {
+    let parts: Vec<_> = list.iter().map(|f| render(f, params)).collect();
+    match parts.as_slice() {
+        [] => empty.to_owned(),
+        [one] => one.clone(),
+        many => format!("({})", many.join(operator)),
+    }
+}
+
+fn render_condition(Condition { column, test }: &Condition, params: &mut Params) -> String {
+    let name = column_name(column);
+    match test {
+        Test::Compare(comparison, value) => compare(column, *comparison, value, params),
+        Test::Like {
+            pattern,
+            ignore_case,
+        } => {
+            let pattern = params.push("String", like_pattern(pattern));
+            // ILIKE folds ASCII only in some plans; lowerUTF8 folds every letter of both sides alike.
+            if *ignore_case {
+                format!("lowerUTF8({name}) LIKE lowerUTF8({pattern})")
+            } else {
+                format!("{name} LIKE {pattern}")
+            }
+        }
+        Test::In(values) if values.is_empty() => "false".to_owned(),
+        Test::In(values) => {
+            let values: Vec<_> = values.iter().map(|v| operand(column, v, params)).collect();
+            // IN casts the list to the column's type, which cuts digits or overflows.
+            let is_decimal = matches!(column.field_type, FieldType::Decimal { .. });
+            let name = if is_decimal {
+                format!("toDecimal256({name}, 38)")
+            } else {
+                name
+            };
+            format!("{name} IN ({})", values.join(", "))
+        }
+        Test::IsNull => format!("{name} IS NULL"),
+        Test::IsBool(true) => format!("ifNull({name}, false)"),
+        Test::IsBool(false) => format!("ifNull(NOT {name}, false)"),
+    }
+}
+
+fn compare(column: &Column, comparison: Comparison, value: &str, params: &mut Params) -> String {
+    let (name, value) = (column_name(column), operand(column, value, params));
+    let is_ordered = !matches!(comparison, Comparison::Eq | Comparison::Neq);
+    let is_uuid_field = column.field_type == FieldType::Uuid && !is_id(column);
+    if is_uuid_field && is_ordered {
+        // By bytes, as PostgreSQL orders; the type's own order starts with the second half.
+        return format!(
+            "UUIDToNum({name}) {} UUIDToNum({value})",
+            comparison.as_sql()
+        );
+    }
+    format!("{name} {} {value}", comparison.as_sql())
+}
+
+/// The column as it is stored.
+pub(super) fn column_name(column: &Column) -> String {
+    if is_id(column) {
+        RECORD_ID.to_owned()
+    } else {
+        quote(&column.name)
+    }
+}
+
+/// Whether it is the record's id, which is stored under another name and type.
+pub(super) fn is_id(column: &Column) -> bool {
+    column.system && column.name.as_str() == "id"
+}
+
+/// A canonical value as a parameter of a type that the column compares with exactly.
+fn operand(column: &Column, value: &str, params: &mut Params) -> String {
+    if is_id(column) {
+        return format!("UUIDStringToNum({})", params.push("String", value));
+    }
+    match &column.field_type {
+        // A filter may name more digits than the field has: 38 before and 38 behind the point hold them all, and
+        // as Decimal256 the comparison cannot overflow.
+        FieldType::Decimal { .. } => params.push("Decimal(76, 38)", value),
+        FieldType::Timestamp => {
+            let value = value.trim_end_matches('Z').replace('T', " ");
+            params.push("DateTime64(6, 'UTC')", value)
+        }
+        FieldType::Time => params.push("Int64", microseconds(value).to_string()),
+        FieldType::Enum { .. } => params.push("String", value),
+        other => params.push(&value_type(other), value),
+    }
+}
+
+/// Microseconds since midnight of a canonical `HH:MM:SS.ffffff`.
+fn microseconds(time: &str) -> u64 {
+    let digits = |part: &str| {
+        part.parse::<u64>()
+            .expect("a canonical time of day holds digits only")
+    };
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    clock
+        .split(':')
+        .fold(0, |seconds, part| seconds * 60 + digits(part))
+        * 1_000_000
+        + digits(fraction)
+}
+
+/// A pattern whose escapes mean the same in both stores: before any character but `%`, `_` and `\` a backslash is
+/// dropped, as PostgreSQL does, where ClickHouse would match it.
+fn like_pattern(pattern: &str) -> String {
+    let mut normal = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match (c, c == '\\') {
+            (_, false) => normal.push(c),
+            (_, true) => match chars.next() {
+                Some(escaped @ ('%' | '_' | '\\')) => normal.extend(['\\', escaped]),
+                Some(plain) => normal.push(plain),
+                None => normal.push_str("\\\\"),
+            },
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_a_pattern_mean_the_same_in_both_stores() {
+        for (given, normal) in [
+            ("a%_b", "a%_b"),
+            ("a\\%", "a\\%"),
+            ("a\\b", "ab"),
+            ("\\\\%", "\\\\%"),
+            ("a\\", "a\\\\"),
+        ] {
+            assert_eq!(like_pattern(given), normal, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_is_microseconds() {
+        assert_eq!(microseconds("01:02:03.000004"), 3_723_000_004);
+        assert_eq!(microseconds("23:59:59.999999"), 86_399_999_999);
+    }
+}

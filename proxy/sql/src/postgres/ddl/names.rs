@@ -1,0 +1,56 @@
+//! Names of indexes and constraints. A declared index or unique is `{model}__{name}`; what follows from a field is
+//! `{model}__{field}__{kind}`. Names hold no double underscore, so two different objects never share one.
+
+use model::{Field, Index, ModelName};
+use sha2::{Digest as _, Sha256};
+
+use crate::postgres::NAME_BYTES_MAX;
+
+/// Hexadecimal digits of the hash at the end of a shortened name.
+const HASH_DIGITS: usize = 16;
+
+/// The parts joined by `__`; past [`NAME_BYTES_MAX`] bytes cut and ended by a hash of the whole, since PostgreSQL
+/// would cut it silently and two names could become one.
+pub fn object_name(parts: &[&str]) -> String {
+    let whole = parts.join("__");
+    if whole.len() <= NAME_BYTES_MAX {
+        return whole;
+    }
+    let hash: String = Sha256::digest(whole.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    // Identifiers are ASCII, so every byte is a boundary.
+    let kept = NAME_BYTES_MAX - HASH_DIGITS - 2;
+    format!("{}__{}", &whole[..kept], &hash[..HASH_DIGITS])
+}
+
+/// The primary key `(tenant_id, id)`.
+pub fn primary_key_name(model: &ModelName) -> String {
+    object_name(&[model.model.as_str(), "id", "pkey"])
+}
+
+/// A declared index.
+pub fn index_name(model: &ModelName, index: &Index) -> String {
+    object_name(&[model.model.as_str(), index.name.as_str()])
+}
+
+/// The unique index of a declared unique: what error 23505 names.
+pub fn unique_name(model: &ModelName, unique: &Index) -> String {
+    object_name(&[model.model.as_str(), unique.name.as_str()])
+}
+
+/// The foreign key of a reference: what error 23503 names.
+pub fn reference_name(model: &ModelName, field: &Field) -> String {
+    object_name(&[model.model.as_str(), field.name.as_str(), "fkey"])
+}
+
+/// The index that serves a reference.
+pub fn reference_index_name(model: &ModelName, field: &Field) -> String {
+    object_name(&[model.model.as_str(), field.name.as_str(), "ref"])
+}
+
+/// The check of a field: what error 23514 names.
+pub fn check_name(model: &ModelName, field: &Field) -> String {
+    object_name(&[model.model.as_str(), field.name.as_str(), "check"])
+}

@@ -1,0 +1,198 @@
+//! Tables, columns, keys and indexes.
+
+use model::{Field, Ident, ModelName, ModuleModel};
+
+use super::{
+    OWNER_ROLE, PUBLICATION, check_name, check_of, default_of, expressions::USER_BYTES_MAX,
+    grant_schema, index_name, isolate, object_name, primary_key_name, reference_index_name,
+    reference_name, replica_identity_full, unique_name,
+};
+use crate::postgres::{column_type, quote, quote_text, table};
+
+/// The schema of a module, and who may enter it. Safe to run again.
+pub fn create_schema(module: &Ident) -> Vec<String> {
+    let create = format!(
+        "create schema if not exists {} authorization {OWNER_ROLE}",
+        quote(module)
+    );
+    std::iter::once(create)
+        .chain(grant_schema(module))
+        .collect()
+}
+
+/// Everything of a new model, in order: schema, table, keys, indexes, fence, grants, replica identity. Tables that
+/// it references must exist. Capture is [`add_to_publication`], in the same transaction.
+pub fn create_model(model: &ModuleModel) -> Vec<String> {
+    let name = model.name();
+    let mut statements = create_schema(&name.module);
+    statements.push(create_table(model));
+    let references = model.fields().iter().filter(|f| f.references.is_some());
+    statements.extend(references.map(|field| create_reference_index(name, field)));
+    for index in model.indexes() {
+        // The cursor ends in `id`; with it in the index a page is one range of it.
+        let id = (!index.fields.iter().any(|f| f == "id")).then(|| "id".to_owned());
+        let columns: Vec<_> = index.fields.iter().map(quote).chain(id).collect();
+        let index = quote_text(&index_name(name, index));
+        statements.push(format!(
+            "create index {index} on {} (tenant_id, {})",
+            table(name),
+            columns.join(", ")
+        ));
+    }
+    for unique in model.unique() {
+        let columns: Vec<_> = unique.fields.iter().map(quote).collect();
+        let index = quote_text(&unique_name(name, unique));
+        statements.push(format!(
+            "create unique index {index} on {} (tenant_id, {}) where deleted_at is null",
+            table(name),
+            columns.join(", ")
+        ));
+    }
+    statements.extend(isolate(name));
+    statements.push(replica_identity(model));
+    statements
+}
+
+/// A nullable field of a table that exists. Nothing here scans the table under its lock: the check and the foreign
+/// key are NOT VALID until [`validate_constraint`] has run.
+pub fn add_column(name: &ModelName, field: &Field) -> Vec<String> {
+    let mut action = format!("add column {}", column(field));
+    if let Some(check) = check_of(field) {
+        let constraint = quote_text(&check_name(name, field));
+        action.push_str(&format!(
+            ", add constraint {constraint} check ({check}) not valid"
+        ));
+    }
+    let mut statements = vec![format!("alter table {} {action}", table(name))];
+    statements.extend(add_reference(name, field));
+    statements
+}
+
+/// The foreign key of a field and its index, or nothing when it references nothing.
+pub fn add_reference(name: &ModelName, field: &Field) -> Vec<String> {
+    let Some(key) = reference(name, field) else {
+        return Vec::new();
+    };
+    vec![
+        format!("alter table {} add {key} not valid", table(name)),
+        create_reference_index(name, field),
+    ]
+}
+
+/// Puts a field's check in place of an older, narrower one: rows that are there pass it already.
+pub fn replace_check(name: &ModelName, field: &Field) -> Vec<String> {
+    let constraint = quote_text(&check_name(name, field));
+    let mut action = format!("drop constraint if exists {constraint}");
+    if let Some(check) = check_of(field) {
+        action.push_str(&format!(
+            ", add constraint {constraint} check ({check}) not valid"
+        ));
+    }
+    vec![format!("alter table {} {action}", table(name))]
+}
+
+/// Proves a NOT VALID constraint; reads and writes go on meanwhile.
+pub fn validate_constraint(name: &ModelName, constraint: &str) -> String {
+    format!(
+        "alter table {} validate constraint {}",
+        table(name),
+        quote_text(constraint)
+    )
+}
+
+/// What an update logs of the old row.
+pub fn replica_identity(model: &ModuleModel) -> String {
+    let identity = if replica_identity_full(model) {
+        "full"
+    } else {
+        "default"
+    };
+    format!(
+        "alter table {} replica identity {identity}",
+        table(model.name())
+    )
+}
+
+/// Starts the capture of a table.
+pub fn add_to_publication(name: &ModelName) -> String {
+    format!("alter publication {PUBLICATION} add table {}", table(name))
+}
+
+fn create_table(model: &ModuleModel) -> String {
+    let name = model.name();
+    let user = |column: &str| {
+        let constraint = quote_text(&object_name(&[name.model.as_str(), column, "check"]));
+        format!(
+            "{column} text not null constraint {constraint} check (octet_length({column}) <= {USER_BYTES_MAX})"
+        )
+    };
+    let mut lines: Vec<String> = vec!["tenant_id uuid not null".into(), "id uuid not null".into()];
+    for field in model.fields() {
+        let mut line = column(field);
+        if let Some(check) = check_of(field) {
+            line.push_str(&format!(
+                " constraint {} check ({check})",
+                quote_text(&check_name(name, field))
+            ));
+        }
+        lines.push(line);
+    }
+    lines.extend([
+        "created_at timestamp with time zone not null default now()".into(),
+        "updated_at timestamp with time zone not null default now()".into(),
+        user("created_by"),
+        user("updated_by"),
+        "version bigint not null default 1".into(),
+        "deleted_at timestamp with time zone".into(),
+        "delete_id uuid".into(),
+        format!(
+            "constraint {} primary key (tenant_id, id)",
+            quote_text(&primary_key_name(name))
+        ),
+    ]);
+    lines.extend(
+        model
+            .fields()
+            .iter()
+            .filter_map(|field| reference(name, field)),
+    );
+    format!(
+        "create table {} (\n  {}\n)",
+        table(name),
+        lines.join(",\n  ")
+    )
+}
+
+fn column(field: &Field) -> String {
+    let mut line = format!("{} {}", quote(&field.name), column_type(&field.field_type));
+    if field.required {
+        line.push_str(" not null");
+    }
+    if let Some(default) = default_of(field) {
+        line.push_str(&format!(" default {default}"));
+    }
+    line
+}
+
+fn reference(name: &ModelName, field: &Field) -> Option<String> {
+    let to = field.references.as_ref()?;
+    let target = ModelName {
+        module: to.module.clone(),
+        model: to.model.clone(),
+    };
+    Some(format!(
+        "constraint {} foreign key (tenant_id, {}) references {} (tenant_id, id) on update no action on delete no action",
+        quote_text(&reference_name(name, field)),
+        quote(&field.name),
+        table(&target)
+    ))
+}
+
+fn create_reference_index(name: &ModelName, field: &Field) -> String {
+    let index = quote_text(&reference_index_name(name, field));
+    format!(
+        "create index {index} on {} (tenant_id, {})",
+        table(name),
+        quote(&field.name)
+    )
+}

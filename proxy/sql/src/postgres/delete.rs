@@ -1,0 +1,104 @@
+//! Soft deletion of one row, refused while live rows refer to it.
+
+use model::{Column, Ident, ModelName, TenantId};
+
+use super::{
+    binds::{Binds, TENANT},
+    quote, select, table,
+    update::versions_bind,
+};
+use crate::Statement;
+
+/// A field of a model that refers to the row.
+#[derive(Debug, Clone, Copy)]
+pub struct Referrer<'a> {
+    /// The model.
+    pub model: &'a ModelName,
+    /// Its field.
+    pub field: &'a Ident,
+}
+
+/// What is to be deleted.
+#[derive(Debug, Clone)]
+pub struct Deletion<'a> {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Who deletes.
+    pub user: &'a str,
+    /// The model.
+    pub model: &'a ModelName,
+    /// Which row.
+    pub id: &'a str,
+    /// One per deleted root; a restore finds by it what went with it.
+    pub delete_id: &'a str,
+    /// Versions that the row may have; any when `None`.
+    pub versions: Option<&'a [i64]>,
+    /// Everything that may refer to it.
+    pub referrers: &'a [Referrer<'a>],
+}
+
+/// The statement that tells, in one row with a column each, which referrers have live rows; none without referrers.
+///
+/// It follows `update::lock_row` in the same transaction: a child that is being written holds the row shared, so
+/// either the lock has waited for it and this younger snapshot sees it, or it waits and then finds no parent.
+pub fn live_referrers(deletion: &Deletion<'_>) -> Option<Statement> {
+    if deletion.referrers.is_empty() {
+        return None;
+    }
+    let mut binds = Binds::new(&deletion.tenant);
+    let id = binds.typed("uuid", Some(deletion.id.to_owned()));
+    let each: Vec<_> = deletion
+        .referrers
+        .iter()
+        .map(|r| refers(deletion, r, &id))
+        .collect();
+    Some(binds.finish(format!("select {}", each.join(", "))))
+}
+
+/// The statement that deletes and answers `returning`; no row when the row is not there, has another version, or is
+/// referred to.
+pub fn soft_delete(deletion: &Deletion<'_>, returning: &[Column]) -> Statement {
+    let mut binds = Binds::new(&deletion.tenant);
+    let id = binds.typed("uuid", Some(deletion.id.to_owned()));
+    let user = binds.typed("text", Some(deletion.user.to_owned()));
+    let delete_id = binds.typed("uuid", Some(deletion.delete_id.to_owned()));
+    let mut conditions = vec![
+        TENANT.to_owned(),
+        format!("id = {id}"),
+        "deleted_at is null".to_owned(),
+    ];
+    if let Some(versions) = deletion.versions {
+        conditions.push(format!(
+            "version = any({})",
+            versions_bind(&mut binds, versions)
+        ));
+    }
+    conditions.extend(
+        deletion
+            .referrers
+            .iter()
+            .map(|r| format!("not {}", refers(deletion, r, &id))),
+    );
+    let text = format!(
+        "update {} set version = version + 1, deleted_at = now(), delete_id = {delete_id}, \
+         updated_at = greatest(now(), updated_at), updated_by = {user} where {} returning {}",
+        table(deletion.model),
+        conditions.join(" and "),
+        select::list(returning),
+    );
+    binds.finish(text)
+}
+
+/// A row that refers to itself may go.
+fn refers(deletion: &Deletion<'_>, referrer: &Referrer<'_>, id: &str) -> String {
+    let other = if referrer.model == deletion.model {
+        format!(" and id <> {id}")
+    } else {
+        String::new()
+    };
+    format!(
+        "exists (select from {} where {TENANT} and {} = {id} and deleted_at is null{other})",
+        table(referrer.model),
+        quote(referrer.field),
+    )
+}

@@ -1,0 +1,81 @@
+//! One JSON value as a value of a field's type.
+
+use model::{FieldType, ScalarType, ValueUse, parse_value};
+use serde_json::value::RawValue;
+use sql::postgres::array_literal;
+
+use super::json;
+use crate::{problem::FieldCode, query::code_of};
+
+/// What is wrong, for programs and for people.
+pub(super) type Wrong = (FieldCode, String);
+
+/// Reads the text of one JSON value; `None` is null. Numbers keep every digit; int64 and decimal may come as
+/// strings, everything else in its own JSON kind only.
+pub(super) fn parse(field_type: &FieldType, raw: &str) -> Result<Option<String>, Wrong> {
+    if raw == "null" {
+        return Ok(None);
+    }
+    match field_type {
+        FieldType::Json => json::check(raw).map(|()| Some(raw.to_owned())),
+        FieldType::Array { items } => parse_array(*items, raw).map(Some),
+        scalar => parse_scalar(scalar, raw).map(Some),
+    }
+}
+
+fn parse_scalar(field_type: &FieldType, raw: &str) -> Result<String, Wrong> {
+    let is_string = raw.starts_with('"');
+    let takes_string = !matches!(
+        field_type,
+        FieldType::Bool | FieldType::Int16 | FieldType::Int32 | FieldType::Float64
+    );
+    let takes_number = field_type.is_numeric();
+    let takes_plain = takes_number || *field_type == FieldType::Bool;
+    if is_string && !takes_string || !is_string && !takes_plain {
+        return Err((
+            FieldCode::InvalidValue,
+            format!("is not {}", expected(field_type)),
+        ));
+    }
+    let text = if is_string {
+        unescape(raw)?
+    } else {
+        raw.to_owned()
+    };
+    parse_value(field_type, &text, ValueUse::Store)
+        .map_err(|error| (code_of(&error), error.to_string()))
+}
+
+fn unescape(raw: &str) -> Result<String, Wrong> {
+    // Its syntax is known to be right, so what is left is a surrogate without its partner.
+    serde_json::from_str(raw).map_err(|_| {
+        (
+            FieldCode::InvalidValue,
+            "contains a lone surrogate".to_owned(),
+        )
+    })
+}
+
+fn parse_array(items: ScalarType, raw: &str) -> Result<String, Wrong> {
+    let elements: Vec<&RawValue> = serde_json::from_str(raw)
+        .map_err(|_| (FieldCode::InvalidValue, "is not an array".to_owned()))?;
+    let field_type = items.as_field_type();
+    let element = |(i, raw): (usize, &&RawValue)| {
+        if raw.get() == "null" {
+            return Err((FieldCode::InvalidValue, format!("element {i} is null")));
+        }
+        parse_scalar(&field_type, raw.get())
+            .map_err(|(code, message)| (code, format!("element {i} {message}")))
+    };
+    let values: Result<Vec<_>, _> = elements.iter().enumerate().map(element).collect();
+    Ok(array_literal(&values?))
+}
+
+fn expected(field_type: &FieldType) -> &'static str {
+    match field_type {
+        FieldType::Bool => "true or false",
+        FieldType::Int16 | FieldType::Int32 => "an integer",
+        FieldType::Float64 => "a number",
+        _ => "a string",
+    }
+}

@@ -1,0 +1,194 @@
+//! Which lists are quick enough to share a connection: those that one range of a declared index answers, in order.
+//!
+//! A guess that is wrong costs little: the shared lane has a short timeout, after which the exclusive lane runs it.
+
+use model::{FieldType, ModuleModel};
+use sql::{
+    filter::{Comparison, Condition, Filter, Test},
+    postgres::select::{Deleted, SortKey},
+};
+
+use super::parse::ListQuery;
+use crate::postgres::Lane;
+
+/// Most rows of a page over a shared connection.
+const SHARED_ROWS_MAX: u32 = 100;
+
+/// The lane of a list.
+pub(super) fn of(model: &ModuleModel, query: &ListQuery, order: &[SortKey]) -> Lane {
+    let quick = query.limit <= SHARED_ROWS_MAX
+        && !query.count
+        && query.deleted == Deleted::Exclude
+        && served_by_index(model, &query.filter, order);
+    if quick { Lane::Shared } else { Lane::Exclusive }
+}
+
+/// What the filter asks of each column, if it is nothing but ANDed equalities and one range.
+#[derive(Default)]
+struct Bounds<'a> {
+    equal: Vec<&'a str>,
+    range: Option<&'a str>,
+}
+
+fn served_by_index(model: &ModuleModel, filter: &Filter, order: &[SortKey]) -> bool {
+    let mut bounds = Bounds::default();
+    if !collect(filter, &mut bounds) {
+        return false;
+    }
+    indexes(model)
+        .iter()
+        .any(|fields| serves(fields, &bounds, order))
+}
+
+fn collect<'a>(filter: &'a Filter, bounds: &mut Bounds<'a>) -> bool {
+    match filter {
+        Filter::And(members) => members.iter().all(|member| collect(member, bounds)),
+        Filter::Condition(Condition {
+            column,
+            test: Test::Compare(comparison, _),
+        }) => {
+            let name = column.name.as_str();
+            // The operators of these are leakproof, so a policy does not keep them from the index; those of decimal
+            // are made so by the operator.
+            let leakproof = !matches!(column.field_type, FieldType::Json | FieldType::Array { .. });
+            match comparison {
+                Comparison::Eq => bounds.equal.push(name),
+                Comparison::Neq => return false,
+                _ if bounds.range.is_some_and(|r| r != name) => return false,
+                _ => bounds.range = Some(name),
+            }
+            leakproof
+        }
+        Filter::Condition(_) | Filter::Or(_) | Filter::Not(_) => false,
+    }
+}
+
+/// The fields of every index behind `tenant_id`, as the operator makes them.
+fn indexes(model: &ModuleModel) -> Vec<Vec<&str>> {
+    let mut all = vec![vec!["id"]];
+    all.extend(
+        model
+            .fields()
+            .iter()
+            .filter(|f| f.references.is_some())
+            .map(|f| vec![f.name.as_str()]),
+    );
+    all.extend(
+        model
+            .unique()
+            .iter()
+            .map(|i| i.fields.iter().map(model::Ident::as_str).collect()),
+    );
+    all.extend(model.indexes().iter().map(|i| {
+        let mut fields: Vec<_> = i.fields.iter().map(model::Ident::as_str).collect();
+        if !fields.contains(&"id") {
+            fields.push("id");
+        }
+        fields
+    }));
+    all
+}
+
+/// Equalities fix the first fields; a range may lie on the next; the order goes on from there, all one way, with
+/// nulls where the index has them.
+fn serves(fields: &[&str], bounds: &Bounds<'_>, order: &[SortKey]) -> bool {
+    let fixed = fields
+        .iter()
+        .take_while(|f| bounds.equal.contains(f))
+        .count();
+    if !bounds
+        .equal
+        .iter()
+        .all(|name| fields[..fixed].contains(name))
+    {
+        return false;
+    }
+    let rest = &fields[fixed..];
+    if bounds
+        .range
+        .is_some_and(|range| rest.first() != Some(&range))
+    {
+        return false;
+    }
+    let keys: Vec<_> = order
+        .iter()
+        .filter(|k| !fields[..fixed].contains(&k.column.name.as_str()))
+        .collect();
+    // Few rows share the values of a whole index; sorting those by id is quick.
+    let only_id = |keys: &[&SortKey]| matches!(keys, [key] if key.column.name.as_str() == "id");
+    if keys.is_empty() || fixed > 0 && rest.is_empty() && only_id(&keys) {
+        return true;
+    }
+    let descending = keys[0].descending;
+    let matched = keys
+        .iter()
+        .zip(rest)
+        .take_while(|(key, field)| key.column.name.as_str() == **field)
+        .count();
+    let one_way = keys.iter().take(matched).all(|key| {
+        key.descending == descending && (key.column.required || key.nulls_first == key.descending)
+    });
+    let ends =
+        matched == keys.len() || matched == rest.len() && matched > 0 && only_id(&keys[matched..]);
+    one_way && ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::{parse::parse_list, plan::plan_list, prefer::Preferences},
+        postgres::Lane::{Exclusive, Shared},
+    };
+
+    #[test]
+    fn an_index_decides() {
+        let model: ModuleModel = serde_json::from_value(serde_json::json!({
+            "module": "crm", "model": "deals", "autoApi": true, "analytics": true, "maxPageSize": 1000,
+            "fields": [
+                {"name": "title", "type": "text"},
+                {"name": "stage", "type": "text"},
+                {"name": "amount", "type": "decimal", "precision": 12, "scale": 2},
+                {"name": "company_id", "type": "uuid", "references": {"module": "crm", "model": "companies"}},
+            ],
+            "indexes": [{"name": "by_stage", "fields": ["stage", "created_at"]}, {"name": "by_amount", "fields": ["amount"]}],
+            "unique": [{"name": "one_title", "fields": ["title"]}],
+        }))
+        .unwrap();
+        let company = "company_id=eq.0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01";
+        for (query, expected) in [
+            ("", Shared),
+            ("limit=101", Exclusive),
+            ("count=exact", Exclusive),
+            ("deleted=only", Exclusive),
+            ("order=id.desc", Shared),
+            ("title=eq.a", Shared),
+            ("title=like.a*", Exclusive),
+            ("title=neq.a", Exclusive),
+            ("title=gt.a", Exclusive),
+            ("title=gt.a&order=title", Shared),
+            ("amount=gt.5", Exclusive),
+            ("amount=gt.5&amount=lt.9&order=amount.desc", Shared),
+            ("order=amount.desc.nullslast", Exclusive),
+            ("order=amount.desc", Shared),
+            ("order=created_at", Exclusive),
+            ("stage=eq.a&order=created_at.desc", Shared),
+            ("stage=eq.a", Exclusive),
+            ("stage=eq.a&amount=eq.1", Exclusive),
+            ("order=stage,created_at", Shared),
+            ("order=stage,created_at.desc", Exclusive),
+            ("order=stage", Exclusive),
+            (company, Shared),
+            ("or=(stage.eq.a)", Exclusive),
+            ("stage=in.(a,b)", Exclusive),
+        ] {
+            let pairs: Vec<_> = query
+                .split('&')
+                .filter_map(|p| p.split_once('='))
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .collect();
+            let list = parse_list(&model, &pairs, &Preferences::default()).unwrap();
+            assert_eq!(plan_list(&model, &list).lane, expected, "{query}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a failed statement is to a client: a problem with fields of the model, never a name or a text of the database.
+
+use model::ModuleModel;
+use sql::postgres::ddl::{check_name, primary_key_name, reference_name, unique_name};
+
+use crate::{
+    postgres::DatabaseError,
+    problem::{FieldCode, FieldError, Problem, ProblemKind},
+    query::refuse,
+    telemetry::chain_of,
+};
+
+/// The problem of an error that is not going to be tried again. Faults of ours are logged here, once.
+pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
+    match error {
+        DatabaseError::Unavailable | DatabaseError::Resources(_) => {
+            tracing::warn!(error = chain_of(&error), "the database is not available");
+            Problem::new(
+                ProblemKind::Unavailable,
+                "The database is busy or away. Try again.",
+            )
+        }
+        DatabaseError::Contention => Problem::new(
+            ProblemKind::Unavailable,
+            "Concurrent writes got in the way. Try again.",
+        ),
+        DatabaseError::OutcomeUnknown => {
+            tracing::warn!(error = chain_of(&error), "a write's outcome is unknown");
+            let detail =
+                "The connection was lost after the write was sent; it may have been carried out.";
+            Problem::new(ProblemKind::OutcomeUnknown, detail)
+        }
+        DatabaseError::Timeout => Problem::new(ProblemKind::Timeout, "The request took too long."),
+        DatabaseError::Locked => Problem {
+            retry_after_seconds: Some(1),
+            ..Problem::new(
+                ProblemKind::Conflict,
+                "The record is being changed by somebody else. Try again.",
+            )
+        },
+        DatabaseError::TooLarge => Problem::new(
+            ProblemKind::TooLarge,
+            "The answer is too large; ask for fewer rows or fields.",
+        ),
+        DatabaseError::NotUnique(constraint) => conflict(not_unique(model, &constraint)),
+        DatabaseError::ReferenceMissing(constraint) => {
+            let fields = model.fields().iter().filter(|f| f.references.is_some());
+            let named = fields.filter(|f| reference_name(model.name(), f) == constraint);
+            conflict(named.map(|f| missing_reference(f.name.as_str())).collect())
+        }
+        DatabaseError::Invalid { constraint, .. } => {
+            let named = model
+                .fields()
+                .iter()
+                .find(|f| Some(check_name(model.name(), f)) == constraint);
+            match named {
+                Some(field) => Problem::invalid(vec![refuse(
+                    field.name.as_str(),
+                    FieldCode::InvalidValue,
+                    "is not allowed",
+                )]),
+                None => Problem::new(
+                    ProblemKind::Validation,
+                    "A value is not one that the model can hold.",
+                ),
+            }
+        }
+        DatabaseError::StaleSchema(_) | DatabaseError::Unexpected { .. } => {
+            tracing::error!(error = chain_of(&error), "a statement failed");
+            Problem::new(
+                ProblemKind::Internal,
+                "The request could not be carried out.",
+            )
+        }
+    }
+}
+
+/// 409 with the fields.
+pub(super) fn conflict(errors: Vec<FieldError>) -> Problem {
+    let detail = match errors.as_slice() {
+        [] => "The write conflicts with another record.".to_owned(),
+        [one] => format!("{}: {}", one.field, one.message),
+        many => format!("{} fields conflict with other records.", many.len()),
+    };
+    Problem {
+        errors,
+        ..Problem::new(ProblemKind::Conflict, detail)
+    }
+}
+
+/// A reference to a row that is not there, is deleted, or is somebody else's: one and the same.
+pub(super) fn missing_reference(field: &str) -> FieldError {
+    refuse(
+        field,
+        FieldCode::ReferenceNotFound,
+        "refers to a record that is not there",
+    )
+}
+
+fn not_unique(model: &ModuleModel, constraint: &str) -> Vec<FieldError> {
+    let taken = |field: &str| refuse(field, FieldCode::NotUnique, "is taken by another record");
+    if primary_key_name(model.name()) == constraint {
+        return vec![taken("id")];
+    }
+    let unique = model
+        .unique()
+        .iter()
+        .find(|u| unique_name(model.name(), u) == constraint);
+    unique
+        .map(|u| u.fields.iter().map(|f| taken(f.as_str())).collect())
+        .unwrap_or_default()
+}

@@ -1,0 +1,27 @@
+//! PostgreSQL as the proxy speaks to it: one round trip a request, over an own wire loop.
+//!
+//! A request is a chunk `[Bind set_config, Execute, Bind q, Execute, …, Sync]`, queued and written as one unit, so
+//! that two requests never interleave. Everything up to one Sync is one implicit transaction: the tenant's setting
+//! lives exactly that long, and an error in it stops what follows. A chunk never contains BEGIN and is never
+//! cancelled by CancelRequest: whoever gave up, its answer is read and thrown away.
+//!
+//! Two lanes. The *shared* lane sends chunks of many requests over few connections, each under a short
+//! `statement_timeout`; the *exclusive* lane has one chunk at a time on a connection, writes first of all.
+
+mod config;
+mod database;
+mod error;
+mod fence;
+mod frame;
+mod lane;
+mod queue;
+mod session;
+mod startup;
+mod statements;
+mod stream;
+
+pub use config::{ConfigError, DatabaseConfig, LaneConfig, TlsMode};
+pub use database::{Answer, Database, Lane, Scope};
+pub use error::{ConnectError, DatabaseError};
+pub use fence::FenceError;
+pub use frame::Row;

@@ -1,0 +1,196 @@
+//! From an open stream to a server that waits for queries: startup, SCRAM, settings.
+
+use std::time::Duration;
+
+use bytes::{BufMut as _, BytesMut};
+use postgres_protocol::{
+    authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+    message::frontend,
+};
+use secrecy::ExposeSecret as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{
+    config::{DatabaseConfig, LaneConfig},
+    error::ConnectError,
+    frame::{self, Frame, ServerError},
+    stream::{self, Stream},
+};
+
+/// The statement that every chunk begins with, prepared as [`SCOPE_STATEMENT`] on every connection. It stands alone:
+/// folded into a query the setting could come after the policy has read it.
+const SCOPE_TEXT: &str =
+    "select set_config('app.tenant_id', $1::text, true), set_config('app.user_id', $2::text, true)";
+/// Its name.
+pub(super) const SCOPE_STATEMENT: &str = "scope";
+
+/// A stream on which the server waits for queries, and what was read ahead (nothing, as a rule).
+pub(super) struct Opened {
+    pub stream: Box<dyn Stream>,
+    pub input: BytesMut,
+}
+
+/// Opens a connection for a lane, within `connect_timeout`.
+pub(super) async fn open(
+    config: &DatabaseConfig,
+    lane: &LaneConfig,
+    writes: bool,
+) -> Result<Opened, ConnectError> {
+    match tokio::time::timeout(config.connect_timeout, open_unbounded(config, lane, writes)).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::TimedOut),
+    }
+}
+
+async fn open_unbounded(
+    config: &DatabaseConfig,
+    lane: &LaneConfig,
+    writes: bool,
+) -> Result<Opened, ConnectError> {
+    let mut wire = Wire {
+        stream: stream::open(config).await?,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+    };
+    let milliseconds = |d: Duration| d.as_millis().max(1).to_string();
+    let (statement_timeout, lock_timeout) = (
+        milliseconds(lane.statement_timeout),
+        milliseconds(lane.lock_timeout),
+    );
+    let parameters = [
+        ("user", config.user.as_str()),
+        ("database", &config.database),
+        ("application_name", "septem-proxy"),
+        ("client_encoding", "UTF8"),
+        // What the encoder reads.
+        ("DateStyle", "ISO, YMD"),
+        ("TimeZone", "UTC"),
+        ("bytea_output", "hex"),
+        ("extra_float_digits", "1"),
+        // A role's own settings must not open the fence or change what a name means.
+        ("row_security", "on"),
+        ("search_path", "pg_catalog"),
+        ("default_transaction_isolation", "read committed"),
+        (
+            "default_transaction_read_only",
+            if writes { "off" } else { "on" },
+        ),
+        ("statement_timeout", &statement_timeout),
+        ("lock_timeout", &lock_timeout),
+        // Compiling a plan takes longer than any statement of ours may.
+        ("jit", "off"),
+    ];
+    frontend::startup_message(parameters, &mut wire.output).map_err(ConnectError::Unreachable)?;
+    wire.send().await?;
+    log_in(&mut wire, config).await?;
+    wire.until_ready().await?;
+    frontend::parse(SCOPE_STATEMENT, SCOPE_TEXT, [], &mut wire.output)
+        .map_err(ConnectError::Unreachable)?;
+    frontend::sync(&mut wire.output);
+    wire.send().await?;
+    wire.until_ready().await?;
+    Ok(Opened {
+        stream: wire.stream,
+        input: wire.input,
+    })
+}
+
+/// AuthenticationOk, or SCRAM-SHA-256 to its end. Clear-text and MD5 passwords are refused.
+async fn log_in(wire: &mut Wire, config: &DatabaseConfig) -> Result<(), ConnectError> {
+    let mut scram: Option<ScramSha256> = None;
+    let mut proven = false;
+    loop {
+        let frame = wire.next().await?;
+        if frame.tag != b'R' {
+            return Err(ConnectError::Protocol("no authentication request"));
+        }
+        let (code, data) = frame
+            .body
+            .split_first_chunk::<4>()
+            .ok_or(ConnectError::Protocol("a short authentication request"))?;
+        match (i32::from_be_bytes(*code), &mut scram) {
+            // A server that breaks off SCRAM with "ok" has not shown that it knows the password.
+            (0, None) => return Ok(()),
+            (0, Some(_)) if proven => return Ok(()),
+            (10, None) => {
+                if !data
+                    .split(|b| *b == 0)
+                    .any(|m| m == SCRAM_SHA_256.as_bytes())
+                {
+                    return Err(ConnectError::AuthenticationMethod);
+                }
+                let password = config.password.expose_secret().as_bytes();
+                let exchange = ScramSha256::new(password, ChannelBinding::unsupported());
+                frontend::sasl_initial_response(
+                    SCRAM_SHA_256,
+                    exchange.message(),
+                    &mut wire.output,
+                )
+                .map_err(ConnectError::Scram)?;
+                scram = Some(exchange);
+                wire.send().await?;
+            }
+            (11, Some(exchange)) => {
+                exchange.update(data).map_err(ConnectError::Scram)?;
+                frontend::sasl_response(exchange.message(), &mut wire.output)
+                    .map_err(ConnectError::Scram)?;
+                wire.send().await?;
+            }
+            (12, Some(exchange)) => {
+                exchange.finish(data).map_err(ConnectError::Scram)?;
+                proven = true;
+            }
+            _ => return Err(ConnectError::AuthenticationMethod),
+        }
+    }
+}
+
+struct Wire {
+    stream: Box<dyn Stream>,
+    input: BytesMut,
+    output: BytesMut,
+}
+
+impl Wire {
+    async fn send(&mut self) -> Result<(), ConnectError> {
+        self.stream
+            .write_all_buf(&mut self.output)
+            .await
+            .map_err(ConnectError::Unreachable)?;
+        self.stream.flush().await.map_err(ConnectError::Unreachable)
+    }
+
+    /// The next frame that is no notice; an error of the server as an error.
+    async fn next(&mut self) -> Result<Frame, ConnectError> {
+        loop {
+            while let Some(frame) = frame::take(&mut self.input)? {
+                match frame.tag {
+                    b'N' | b'S' => {}
+                    b'E' => {
+                        let ServerError { code, message, .. } = ServerError::new(&frame.body);
+                        return Err(ConnectError::Refused { code, message });
+                    }
+                    _ => return Ok(frame),
+                }
+            }
+            if !self.input.has_remaining_mut() {
+                self.input.reserve(8 * 1024);
+            }
+            let read = self
+                .stream
+                .read_buf(&mut self.input)
+                .await
+                .map_err(ConnectError::Unreachable)?;
+            if read == 0 {
+                return Err(ConnectError::Unreachable(
+                    std::io::ErrorKind::UnexpectedEof.into(),
+                ));
+            }
+        }
+    }
+
+    async fn until_ready(&mut self) -> Result<(), ConnectError> {
+        while self.next().await?.tag != b'Z' {}
+        Ok(())
+    }
+}

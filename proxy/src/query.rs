@@ -1,0 +1,64 @@
+//! The query language: filters, groups, order and page of a request, read against a model.
+//!
+//! Everything here is pure and is shared by CRUD and analytics. What it returns names columns of the model only
+//! and holds canonical values; whatever is refused is refused here, before a connection is taken.
+
+pub mod filter;
+pub mod group;
+pub mod order;
+mod scan;
+
+pub use filter::parse_condition;
+pub use group::parse_group;
+pub use order::parse_order;
+
+use model::{ModuleModel, ValueError};
+
+use crate::problem::{FieldCode, FieldError};
+
+/// Most conditions of one request, groups included (API.md "Writing": defaults and ceilings).
+pub const FILTERS_MAX: usize = 50;
+/// Most values of one `in`.
+pub const IN_VALUES_MAX: usize = 1_000;
+/// Deepest nesting of groups; the outermost `or=(…)` is 1.
+pub const GROUP_DEPTH_MAX: usize = 5;
+
+/// An error of one field or parameter.
+pub(crate) fn refuse(field: &str, code: FieldCode, message: impl Into<String>) -> FieldError {
+    FieldError {
+        field: field.to_owned(),
+        code,
+        message: message.into(),
+        row: None,
+    }
+}
+
+/// The code for what is wrong with a value.
+pub(crate) fn code_of(error: &ValueError) -> FieldCode {
+    match error {
+        ValueError::Malformed(_) | ValueError::Nul => FieldCode::InvalidValue,
+        ValueError::OutOfRange => FieldCode::OutOfRange,
+        ValueError::TooLong(_) => FieldCode::TooLong,
+        ValueError::NotInEnum => FieldCode::NotInEnum,
+    }
+}
+
+/// The error for a name that is no column of the model. It repeats the client's own word, bounded.
+pub(crate) fn unknown_field(model: &ModuleModel, field: &str) -> FieldError {
+    let shown: String = field.chars().take(64).collect();
+    refuse(
+        &shown,
+        FieldCode::UnknownField,
+        format!("is not a field of {}", model.name().model.as_str()),
+    )
+}
+
+/// How many conditions a filter holds, to be held against [`FILTERS_MAX`].
+pub fn count_conditions(filter: &sql::filter::Filter) -> usize {
+    use sql::filter::Filter;
+    match filter {
+        Filter::Condition(_) => 1,
+        Filter::And(list) | Filter::Or(list) => list.iter().map(count_conditions).sum(),
+        Filter::Not(inner) => count_conditions(inner),
+    }
+}

@@ -1,0 +1,121 @@
+//! `/v1/schema`: the models that this tenant has and this caller may read, and nothing else.
+
+mod describe;
+
+use http::{Method, StatusCode, header};
+use model::{Action, Ident, ModelName, ModuleModel, Permission};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    caller::Caller,
+    exchange::{Reply, Request},
+    problem::{FieldCode, FieldError, Problem, ProblemKind},
+};
+
+#[derive(Serialize)]
+struct Answer<T> {
+    data: T,
+    meta: Meta,
+}
+
+#[derive(Serialize)]
+struct Meta {
+    /// Revision of the catalogue that this is true of.
+    revision: i64,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    module: &'a Ident,
+    model: &'a Ident,
+    permissions: Vec<&'static str>,
+    analytics: bool,
+    path: String,
+}
+
+/// `GET schema`, `schema/{module}` and `schema/{module}/{model}`. The chain has seen to it that the tenant has the
+/// module and the model that are named.
+pub fn handle(
+    caller: &Caller,
+    request: &Request,
+    module: Option<&str>,
+    model: Option<&str>,
+) -> Result<Reply, Problem> {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        let mut problem = Problem::new(ProblemKind::MethodNotAllowed, "Allowed here: GET, HEAD.");
+        problem.allow = Some("GET, HEAD");
+        return Err(problem);
+    }
+    if let Some((name, _)) = request.query.first() {
+        let message = "is no parameter here".to_owned();
+        let field = name.clone();
+        return Err(Problem::invalid(vec![FieldError { field, code: FieldCode::UnknownField, message, row: None }]));
+    }
+    let body = match (module, model) {
+        (Some(module), Some(model)) => {
+            let model = caller.catalog.model(&caller.tenant, module, model).ok_or_else(Problem::not_found)?;
+            caller.require(&Permission::on(model.name(), Action::Read))?;
+            encode(caller, describe::describe(caller, model))
+        }
+        (module, _) => {
+            let listed = |m: &&std::sync::Arc<ModuleModel>| {
+                module.is_none_or(|name| m.name().module.as_str() == name) && may_read(caller, m.name())
+            };
+            let models: Vec<_> =
+                caller.catalog.models(&caller.tenant).filter(listed).map(|m| summary(caller, m)).collect();
+            encode(caller, models)
+        }
+    };
+    Ok(with_etag(request, body))
+}
+
+fn encode<T: Serialize>(caller: &Caller, data: T) -> Vec<u8> {
+    let answer = Answer { data, meta: Meta { revision: caller.catalog.revision.0 } };
+    serde_json::to_vec(&answer).expect("a schema is plain data")
+}
+
+/// The digest of the answer, since it depends on the caller as well as on the revision.
+fn with_etag(request: &Request, body: Vec<u8>) -> Reply {
+    let tag = format!("\"{:.32}\"", format!("{:x}", Sha256::digest(&body)));
+    let known = request.headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
+    let matches = known.flat_map(|v| v.split(',')).any(|t| {
+        let t = t.trim();
+        t == "*" || t.strip_prefix("W/").unwrap_or(t) == tag
+    });
+    let reply = if matches { Reply::empty(StatusCode::NOT_MODIFIED) } else { Reply::json(StatusCode::OK, body) };
+    reply
+        .with_header(header::ETAG, &tag)
+        .with_header(header::CACHE_CONTROL, "private, no-cache")
+        .with_header(header::VARY, "Authorization")
+}
+
+fn summary<'a>(caller: &Caller, model: &'a ModuleModel) -> Summary<'a> {
+    let name = model.name();
+    Summary {
+        module: &name.module,
+        model: &name.model,
+        permissions: held(caller, name),
+        analytics: model.analytics(),
+        path: path_of(name),
+    }
+}
+
+fn path_of(name: &ModelName) -> String {
+    format!("/v1/data/{}/{}", name.module.as_str(), name.model.as_str())
+}
+
+fn may(caller: &Caller, name: &ModelName, action: Action) -> bool {
+    caller.permissions.contains(&Permission::on(name, action))
+}
+
+fn may_read(caller: &Caller, name: &ModelName) -> bool {
+    may(caller, name, Action::Read)
+}
+
+fn held(caller: &Caller, name: &ModelName) -> Vec<&'static str> {
+    Action::ALL.into_iter().filter(|action| may(caller, name, *action)).map(Action::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! One request whose head is in order: chain, body, handler, reply, log.
+//!
+//! Everything is answered in `request_filter`; no request of this issue goes to an upstream.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora::{
+    Error, ErrorType,
+    http::ResponseHeader,
+    prelude::HttpPeer,
+    proxy::{ProxyHttp, Session},
+};
+use tokio::time::timeout;
+
+use super::{METHODS, body, target};
+use crate::{
+    caller::TraceId,
+    chain::{
+        Chain, Note, cors,
+        real_ip::{Cidr, real_ip},
+        route::{Route, RouteClass},
+        trace,
+    },
+    config::Config,
+    exchange::{Reply, Request},
+    problem::{Problem, ProblemKind},
+};
+
+/// Longest wait for the next bytes of a body.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest time in which a client takes a piece of the reply.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The public listener's application.
+pub struct Edge {
+    chain: Arc<Chain>,
+    trusted_proxies: Vec<Cidr>,
+    cors_origins: HashSet<String>,
+    problem_base: String,
+}
+
+/// What is known of a request from its head to its log line.
+pub struct Context {
+    started: Instant,
+    request_id: String,
+    trace: TraceId,
+    client: IpAddr,
+    route: RouteClass,
+    note: Note,
+    problem: Option<ProblemKind>,
+}
+
+impl Edge {
+    /// An application over a chain.
+    pub fn new(chain: Arc<Chain>, config: &Config) -> Self {
+        Self {
+            chain,
+            trusted_proxies: config.trusted_proxies.clone(),
+            cors_origins: config.cors_origins.clone(),
+            problem_base: config.problem_base.clone(),
+        }
+    }
+
+    fn begin(&self, session: &mut Session, context: &mut Context) {
+        let peer = session.client_addr().and_then(|a| a.as_inet()).map_or(Ipv4Addr::UNSPECIFIED.into(), |a| a.ip());
+        let headers = &session.req_header().headers;
+        context.client = real_ip(peer, headers, &self.trusted_proxies);
+        context.request_id = trace::request_id(headers);
+        context.trace = trace::trace_id(headers);
+        let downstream = session.as_downstream_mut();
+        downstream.set_read_timeout(Some(READ_TIMEOUT));
+        downstream.set_write_timeout(Some(WRITE_TIMEOUT));
+    }
+
+    async fn serve(&self, session: &mut Session, context: &mut Context) -> Result<Reply, Problem> {
+        let target = parse_target(session)?;
+        let (method, headers) = (session.req_header().method.clone(), session.req_header().headers.clone());
+        if let Some(reply) = cors::preflight(&method, &headers, &self.cors_origins) {
+            return Ok(reply);
+        }
+        if !is_served(&method) {
+            let mut problem = Problem::new(ProblemKind::MethodNotAllowed, format!("Methods here: {METHODS}."));
+            problem.allow = Some(METHODS);
+            return Err(problem);
+        }
+        let route = target.path.as_deref().map_or(Route::Unknown, |path| Route::parse(&method, path));
+        context.route = route.class();
+        let (deadline, bytes_max) = (route.deadline(), route.body_bytes_max());
+        let road = async {
+            let trace = context.trace.clone();
+            let admitted = self.chain.admit(route, &method, &headers, trace, &mut context.note).await?;
+            let body = if has_body(&method) { body::read(session, bytes_max).await? } else { bytes::Bytes::new() };
+            let path = target.path.unwrap_or_default();
+            let request = Request { method, path, raw_path: target.raw_path, query: target.query, headers, body };
+            self.chain.answer(&admitted, &request).await
+        };
+        match timeout(deadline, road).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Problem::new(ProblemKind::Timeout, "The request took too long.")),
+        }
+    }
+
+    /// The same, with a panic of ours turned into a 500: the server library would close the connection silently.
+    async fn recover(&self, session: &mut Session, context: &mut Context) -> Result<Reply, Problem> {
+        match AssertUnwindSafe(self.serve(session, context)).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                self.chain.metrics.panics.inc();
+                Err(Problem::new(ProblemKind::Internal, "Something went wrong here."))
+            }
+        }
+    }
+
+    async fn send(&self, session: &mut Session, context: &Context, mut reply: Reply) -> pingora::Result<()> {
+        let origin = cors::allowed_origin(&session.req_header().headers, &self.cors_origins).cloned();
+        cors::allow(&mut reply, origin);
+        reply.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+            reply.headers.insert(HeaderName::from_static(trace::REQUEST_ID), id);
+        }
+        let bodiless = matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if !bodiless {
+            reply.headers.insert(header::CONTENT_LENGTH, reply.body.len().into());
+        }
+        let ends_here = bodiless || reply.body.is_empty() || session.req_header().method == Method::HEAD;
+        let head = Box::new(response_head(reply.status, reply.headers)?);
+        session.as_downstream_mut().write_response_header(head).await?;
+        let body = if ends_here { bytes::Bytes::new() } else { reply.body };
+        session.as_downstream_mut().write_response_body(body, true).await
+    }
+}
+
+fn parse_target(session: &Session) -> Result<target::Target, Problem> {
+    // Of an absolute-form target the authority has been held against Host by then.
+    target::parse(session.req_header().uri.path_and_query().map_or("/", |path| path.as_str()))
+}
+
+fn is_served(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::POST | Method::PATCH | Method::PUT | Method::DELETE)
+}
+
+fn has_body(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn response_head(status: StatusCode, headers: HeaderMap) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(status, Some(headers.len() + 2))?;
+    let mut name = None;
+    for (next, value) in headers {
+        // The map names a header once, before the first of its values.
+        name = next.or(name);
+        if let Some(name) = &name {
+            head.append_header(name.clone(), value)?;
+        }
+    }
+    Ok(head)
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            started: Instant::now(),
+            request_id: String::new(),
+            trace: TraceId(Arc::from("")),
+            client: Ipv4Addr::UNSPECIFIED.into(),
+            route: RouteClass::Other,
+            note: Note::default(),
+            problem: None,
+        }
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+        Error::e_explain(ErrorType::InternalError, "every request is answered here")
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+        self.chain.metrics.in_flight.inc();
+        self.begin(session, context);
+        let outcome = self.recover(session, context).await;
+        let reply = match outcome {
+            Ok(reply) => reply,
+            Err(problem) => {
+                context.problem = Some(problem.kind);
+                self.chain.metrics.problem(problem.kind);
+                problem.into_reply(&self.problem_base, &context.trace)
+            }
+        };
+        if session.as_downstream().get_keepalive().is_some() {
+            body::discard(session).await;
+        }
+        // A client that has gone is no error of ours; `logging` tells.
+        if self.send(session, context, reply).await.is_err() {
+            session.as_downstream_mut().set_keepalive(None);
+        }
+        Ok(true)
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
+        let elapsed = context.started.elapsed();
+        let status = session.response_written().map_or(StatusCode::BAD_REQUEST, |head| head.status);
+        let method = &session.req_header().method;
+        let metrics = &self.chain.metrics;
+        metrics.answered(context.route, Some(method), status, elapsed.as_secs_f64());
+        metrics.in_flight.dec();
+        tracing::info!(
+            target: "access",
+            tenant = context.note.tenant.map(tracing::field::display),
+            user = context.note.user.as_deref(),
+            client = %context.client,
+            method = %method,
+            route = context.route.name(),
+            status = status.as_u16(),
+            problem = context.problem.map(ProblemKind::name),
+            bytes = session.body_bytes_sent(),
+            duration_ms = elapsed.as_secs_f64() * 1000.0,
+            request_id = context.request_id,
+            trace_id = &*context.trace.0,
+            "request"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! What is made inside the runtime, and what runs beside the listeners.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pingora::{server::ShutdownWatch, services::background::BackgroundService};
+use tokio::time::{interval, sleep, timeout};
+use uuid::Uuid;
+
+use crate::{
+    admin::Health,
+    analytics::{self, Analytics},
+    cache::Cache,
+    catalog::Catalogs,
+    chain::{Chain, Parts},
+    config::{ClickHouseConfig, Config},
+    data::{CatalogSource, Data},
+    platform::Platform,
+    postgres::{ConnectError, Database},
+    rbac::Permissions,
+    telemetry::chain_of,
+    valkey::Valkey,
+};
+
+/// Between two looks at the key files.
+const KEYS_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two attempts to connect to PostgreSQL at start.
+const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks for the first catalogue.
+const CATALOG_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest that `/ready` waits for the first self-test of analytics.
+const FIRST_TEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two looks at whether requests are under way, while draining.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The service that makes the parts and follows what changes.
+pub struct Start {
+    config: Config,
+    chain: Arc<Chain>,
+    health: Arc<Health>,
+    on_drained: fn(),
+    on_fault: fn(),
+}
+
+impl Start {
+    /// A start that has not begun.
+    pub fn new(config: Config, chain: Arc<Chain>, health: Arc<Health>, on_drained: fn(), on_fault: fn()) -> Self {
+        Self { config, chain, health, on_drained, on_fault }
+    }
+
+    async fn run(&self) -> anyhow::Result<()> {
+        let metrics = Arc::clone(&self.chain.metrics);
+        let platform = Platform::new(&self.config.database_url)?;
+        let valkey = Arc::new(Valkey::connect(&self.config.valkey_url, Arc::clone(&metrics))?);
+        let catalogs = Arc::new(Catalogs::new(platform.clone(), instance(), metrics));
+        let analytics = Arc::new(Analytics::connect(&self.analytics_config())?);
+        self.health.watch(Arc::clone(&valkey));
+        let data = Arc::new(OnceLock::new());
+        self.chain.open(Parts {
+            catalogs: Arc::clone(&catalogs),
+            permissions: Permissions::new(platform, Arc::clone(&valkey)),
+            cache: Cache::new(valkey),
+            data: Arc::clone(&data),
+            analytics: Arc::clone(&analytics),
+        });
+        tokio::select! {
+            () = catalogs.follow() => {}
+            () = self.follow_keys() => {}
+            unfit = self.connect_data(&data, &catalogs) => match unfit? {},
+            () = self.test_analytics(&analytics, &catalogs) => {}
+        }
+        Ok(())
+    }
+
+    /// Connects CRUD, again and again while PostgreSQL is away. A role that is not fenced ends the process.
+    async fn connect_data(&self, data: &OnceLock<Data>, catalogs: &Arc<Catalogs>) -> Result<Infallible, ConnectError> {
+        loop {
+            match Database::connect(self.config.database.clone()).await {
+                Ok(database) => {
+                    let cursor_keys = Arc::clone(&self.config.cursor_keys);
+                    let catalogs: Arc<dyn CatalogSource> = Arc::<Catalogs>::clone(catalogs);
+                    // Set here only, and once: what follows never ends.
+                    let _ = data.set(Data { database, cursor_keys, catalogs });
+                    return std::future::pending().await;
+                }
+                Err(error @ ConnectError::Fence(_)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(error = chain_of(&error), "PostgreSQL cannot be reached yet");
+                    sleep(CONNECT_INTERVAL).await;
+                }
+            }
+        }
+    }
+
+    /// Ready is said after the first self-test, however it ends: CRUD does not wait for ClickHouse to come back.
+    async fn test_analytics(&self, analytics: &Arc<Analytics>, catalogs: &Catalogs) {
+        let first = async {
+            loop {
+                match catalogs.current() {
+                    Some(catalog) => break analytics.self_test(&catalog).await,
+                    None => sleep(CATALOG_INTERVAL).await,
+                }
+            }
+        };
+        if timeout(FIRST_TEST_TIMEOUT, first).await.is_err() {
+            tracing::warn!("the first analytics self-test takes long; ready without it");
+        }
+        self.health.analytics_known();
+        Arc::clone(analytics).keep_testing(|| catalogs.current()).await;
+    }
+
+    fn analytics_config(&self) -> analytics::Config {
+        let ClickHouseConfig { url, user, password, allow_old } = self.config.clickhouse.clone();
+        let database_url = self.config.database_url.clone();
+        analytics::Config { url, user, password, database_url, allow_old, query_time_max: analytics::QUERY_TIME_MAX }
+    }
+
+    /// Takes changed key files into use; a broken one is reported once and changes nothing.
+    async fn follow_keys(&self) {
+        let mut ticks = interval(KEYS_INTERVAL);
+        let mut was_broken = false;
+        loop {
+            ticks.tick().await;
+            let reloaded = self.chain.auth.reload();
+            match &reloaded {
+                Ok(true) => tracing::info!("token keys have changed"),
+                Ok(false) => {}
+                Err(error) if !was_broken => {
+                    tracing::error!(error = chain_of(error), "token keys cannot be read; the last ones stay");
+                }
+                Err(_) => {}
+            }
+            was_broken = reloaded.is_err();
+        }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Start {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        tokio::select! {
+            ended = self.run() => {
+                if let Err(error) = ended {
+                    tracing::error!(error = format!("{error:#}"), "the proxy cannot serve");
+                    (self.on_fault)();
+                }
+            }
+            _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+        let _ = shutdown.wait_for(|stop| *stop).await;
+        // Requests that were being read when the listeners closed are counted a moment later.
+        loop {
+            sleep(DRAIN_INTERVAL).await;
+            if self.chain.metrics.in_flight.get() == 0 {
+                return (self.on_drained)();
+            }
+        }
+    }
+}
+
+/// Names this process among the proxies: the host, which is the pod's name in Kubernetes, and a word of its own.
+fn instance() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "proxy".into());
+    format!("{host}-{}", &Uuid::new_v4().simple().to_string()[..8])
+}

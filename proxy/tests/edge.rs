@@ -1,0 +1,8 @@
+//! The edge over real sockets: framing, tokens, permissions, cache, schema, faults, the end of the process.
+
+mod cached;
+mod client;
+mod faults;
+mod framing;
+mod reach;
+mod world;

@@ -1,0 +1,255 @@
+//! A database with two tenants, and a proxy in front of it, in this process.
+
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::runtime::Runtime;
+use url::Url;
+use uuid::Uuid;
+
+use super::client::{Answer, Connection};
+
+pub const ISSUER: &str = "https://issuer.test";
+pub const AUDIENCE: &str = "edge";
+
+/// A variable of the stack's environment.
+pub fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run through `make test`"))
+}
+
+/// A runtime for what a test does beside HTTP.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap())
+}
+
+/// An address that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Waits for something that must come true soon.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{what}: not within 20 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A database of its own.
+pub struct Database {
+    name: String,
+    pub app_url: String,
+}
+
+impl Database {
+    pub fn create() -> Self {
+        let name = format!("edge_{}", Uuid::new_v4().simple());
+        let mut app: Url = variable("DATABASE_APP_URL").parse().unwrap();
+        runtime().block_on(async {
+            let mut postgres = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();
+            // Roles belong to the server: the operator or another test may be making them, too. The lock is one for
+            // all databases only in the database that everyone connects to, which this is.
+            postgres.execute("select pg_advisory_lock(7366)").await.unwrap();
+            for role in ["septem_owner", "septem_app", "septem_sink", "septem_cdc"] {
+                let _ = postgres.execute(AssertSqlSafe(format!("create role {role}"))).await;
+            }
+            let password = app.password().unwrap().replace('\'', "''");
+            let login = format!("alter role septem_app login password '{password}'");
+            while let Err(error) = postgres.execute(AssertSqlSafe(login.clone())).await {
+                assert!(error.to_string().contains("concurrently"), "{error}");
+            }
+            postgres.execute("select pg_advisory_unlock(7366)").await.unwrap();
+            postgres.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
+        });
+        app.set_path(&name);
+        let database = Self { name, app_url: app.into() };
+        runtime().block_on(async {
+            let mut postgres = database.connect().await;
+            sqlx::migrate!("../migrations").run(&mut postgres).await.unwrap();
+        });
+        database
+    }
+
+    async fn connect(&self) -> PgConnection {
+        let mut url: Url = variable("DATABASE_URL").parse().unwrap();
+        url.set_path(&self.name);
+        PgConnection::connect(url.as_str()).await.unwrap()
+    }
+
+    /// Runs statements and publishes a revision with them, as the operator does.
+    pub fn publish(&self, statements: &str) {
+        let text = format!(
+            "begin; {statements}; update platform.catalog_revision set revision = revision + 1;
+             select pg_notify('platform_catalog', revision::text) from platform.catalog_revision; commit"
+        );
+        self.run(&text);
+    }
+
+    /// Runs statements.
+    pub fn run(&self, statements: &str) {
+        runtime().block_on(async {
+            self.connect().await.execute(AssertSqlSafe(statements.to_owned())).await.unwrap();
+        });
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let drop = format!("drop database if exists {} with (force)", self.name);
+        runtime().block_on(async {
+            if let Ok(mut postgres) = PgConnection::connect(&variable("DATABASE_URL")).await {
+                let _ = postgres.execute(AssertSqlSafe(drop)).await;
+            }
+        });
+    }
+}
+
+/// The statement that publishes a model.
+pub fn model(module: &str, model: &str, fields: Value) -> String {
+    let document = json!({
+        "module": module, "model": model, "autoApi": true, "analytics": false, "maxPageSize": 100, "fields": fields,
+    });
+    format!(
+        "insert into platform.modules values ('{module}', 'test') on conflict do nothing;
+         insert into platform.models values ('{module}', '{model}', 'test/{model}', 'u', '{document}', true, 1);
+         insert into platform.permissions select '{module}', '{model}', unnest(array['read', 'write', 'delete'])"
+    )
+}
+
+/// The statement that makes a tenant: `ada` is its admin, `rob` may read deals, nobody else has a role.
+pub fn tenant(id: Uuid, modules: &[&str]) -> String {
+    let (admin, reader) = (Uuid::new_v4(), Uuid::new_v4());
+    let modules: String =
+        modules.iter().map(|m| format!("insert into platform.tenant_modules values ('{id}', '{m}');")).collect();
+    format!(
+        "insert into platform.tenants values ('{id}', 't{}', 'T', 'Active', 't', 'u', true, 1); {modules}
+         insert into platform.roles values ('{id}', '{admin}', 'admin', true), ('{id}', '{reader}', 'reader', false);
+         insert into platform.role_permissions values ('{id}', '{reader}', 'crm.deals.read');
+         insert into platform.user_roles values ('{id}', 'ada', '{admin}'), ('{id}', 'rob', '{reader}')",
+        id.simple()
+    )
+}
+
+/// A proxy of its own: the built binary, killed when this is dropped.
+///
+/// Not in this process: the server library keeps the runtimes of its first server in slots by thread, which the
+/// threads of a second one would find.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub child: Child,
+}
+
+pub fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The command that starts the binary, with every variable set, and its two addresses.
+pub fn command(database_url: &str, valkey_url: &str) -> (Command, SocketAddr, SocketAddr) {
+    let (address, admin) = (free_address(), free_address());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_septem-proxy"));
+    command
+        .env_clear()
+        .env("SEPTEM_PROXY_LISTEN", address.to_string())
+        .env("SEPTEM_PROXY_ADMIN_LISTEN", admin.to_string())
+        .env("SEPTEM_PROXY_DATABASE_URL", database_url)
+        .env("SEPTEM_PROXY_CLICKHOUSE_URL", "http://127.0.0.1:9")
+        .env("SEPTEM_PROXY_CLICKHOUSE_PASSWORD", "hunter2")
+        .env("SEPTEM_PROXY_VALKEY_URL", valkey_url)
+        .env("SEPTEM_PROXY_JWT_PUBLIC_KEY", fixture("es256-one.pub.pem"))
+        .env("SEPTEM_PROXY_JWT_ISSUER", ISSUER)
+        .env("SEPTEM_PROXY_JWT_AUDIENCE", AUDIENCE)
+        .env("SEPTEM_PROXY_CURSOR_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")
+        .env("SEPTEM_PROXY_CORS_ORIGINS", "https://app.test");
+    (command, address, admin)
+}
+
+impl Proxy {
+    pub fn start(database_url: &str, valkey_url: &str) -> Self {
+        let (mut command, address, admin) = command(database_url, valkey_url);
+        let child = command.env("SEPTEM_LOG", "error").stdout(Stdio::inherit()).spawn().unwrap();
+        let proxy = Self { address, admin, child };
+        eventually("both ports answer", || [address, admin].iter().all(|a| TcpStream::connect(a).is_ok()));
+        proxy
+    }
+
+    pub fn ready(self) -> Self {
+        eventually("the proxy is ready", || self.admin("/ready").status == 200);
+        self
+    }
+
+    pub fn admin(&self, path: &str) -> Answer {
+        Connection::open(self.admin).ask("GET", path, &[], b"")
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Two tenants with `crm` in front of one proxy; B has `hr` as well.
+pub struct World {
+    pub a: Uuid,
+    pub b: Uuid,
+    pub proxy: Proxy,
+    pub database: Database,
+}
+
+impl World {
+    pub fn open() -> Self {
+        Self::with_valkey(&variable("VALKEY_URL"))
+    }
+
+    pub fn with_valkey(valkey_url: &str) -> Self {
+        let database = Database::create();
+        let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
+        let title = json!([{"name": "title", "type": "text", "required": true}]);
+        let deals = json!([
+            {"name": "title", "type": "text", "required": true, "maxLength": 200},
+            {"name": "company_id", "type": "uuid", "references": {"module": "crm", "model": "companies"}},
+        ]);
+        let statements = [
+            model("crm", "companies", title.clone()),
+            model("crm", "deals", deals),
+            model("hr", "people", title),
+            tenant(a, &["crm"]),
+            tenant(b, &["crm", "hr"]),
+        ];
+        database.publish(&statements.join(";"));
+        let proxy = Proxy::start(&database.app_url, valkey_url);
+        Self { a, b, proxy: proxy.ready(), database }
+    }
+
+    /// One request of a user on a connection of its own.
+    pub fn ask(&self, tenant: Uuid, user: &str, method: &str, path: &str, body: &str) -> Answer {
+        let token = bearer(tenant, user);
+        Connection::open(self.proxy.address).ask(method, path, &[("Authorization", &token)], body.as_bytes())
+    }
+
+    pub fn get(&self, tenant: Uuid, user: &str, path: &str) -> Answer {
+        self.ask(tenant, user, "GET", path, "")
+    }
+}
+
+/// The header of a good token.
+pub fn bearer(tenant: Uuid, user: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "sub": user, "tenant_id": tenant.to_string(), "exp": now + 600, "jti": "1",
+    });
+    let key = EncodingKey::from_ec_pem(&std::fs::read(fixture("es256-one.pem")).unwrap()).unwrap();
+    format!("Bearer {}", jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap())
+}

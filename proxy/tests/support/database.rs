@@ -1,0 +1,135 @@
+//! A database of one's own on the real server, reached as the proxy's role.
+
+use model::ModuleModel;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use url::Url;
+
+use super::variable;
+
+/// Serialises what is common to all databases of the server: roles.
+const ROLES_LOCK: i64 = 0x5e97_e300;
+
+/// A database that is dropped with this.
+pub struct TestDatabase {
+    /// Its name.
+    pub name: String,
+    /// As superuser, for looking and for DDL.
+    pub admin_url: String,
+    /// As `septem_app`.
+    pub app_url: String,
+}
+
+impl TestDatabase {
+    /// A database with the tables of these models, as the operator makes them.
+    pub async fn create(models: &[ModuleModel]) -> Self {
+        let (admin, app) = (variable("DATABASE_URL"), variable("DATABASE_APP_URL"));
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+        let mut server = PgConnection::connect(&admin).await.unwrap();
+        ensure_roles(&mut server, &app).await;
+        run(&mut server, &format!("create database {name}")).await;
+        run(
+            &mut server,
+            &format!("revoke temporary on database {name} from public"),
+        )
+        .await;
+        run(
+            &mut server,
+            &format!("grant create on database {name} to septem_owner"),
+        )
+        .await;
+        server.close().await.unwrap();
+        let database = Self {
+            admin_url: in_database(&admin, &name),
+            app_url: in_database(&app, &name),
+            name,
+        };
+        let mut owner = database.admin().await;
+        run(&mut owner, "set role septem_owner").await;
+        for statement in models.iter().flat_map(sql::postgres::ddl::create_model) {
+            run(&mut owner, &statement).await;
+        }
+        owner.close().await.unwrap();
+        database
+    }
+
+    /// A connection as superuser.
+    pub async fn admin(&self) -> PgConnection {
+        PgConnection::connect(&self.admin_url).await.unwrap()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let statement = format!("drop database if exists {} with (force)", self.name);
+        let server = variable("DATABASE_URL");
+        // Also where a test has failed, and whatever runtime that was in.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let mut server = PgConnection::connect(&server).await?;
+                server.execute(AssertSqlSafe(statement)).await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+            })
+        });
+        if let Ok(Err(error)) = dropped.join() {
+            eprintln!("the test's database {} stays: {error}", self.name);
+        }
+    }
+}
+
+/// Runs one statement of a test's own making.
+pub async fn run(connection: &mut PgConnection, statement: &str) {
+    if let Err(error) = connection
+        .execute(AssertSqlSafe(statement.to_owned()))
+        .await
+    {
+        panic!("{error}\n{statement}");
+    }
+}
+
+fn in_database(url: &str, name: &str) -> String {
+    let mut url = Url::parse(url).unwrap();
+    url.set_path(name);
+    url.into()
+}
+
+/// The roles that the operator makes, where it has not run yet.
+async fn ensure_roles(server: &mut PgConnection, app_url: &str) {
+    let password = Url::parse(app_url)
+        .unwrap()
+        .password()
+        .unwrap_or_default()
+        .to_owned();
+    let password = percent_encoding::percent_decode_str(&password)
+        .decode_utf8_lossy()
+        .into_owned();
+    let password = sql::postgres::literal(&password);
+    let roles = [
+        ("septem_owner", "nologin bypassrls".to_owned()),
+        (
+            "septem_app",
+            format!("login nobypassrls password {password}"),
+        ),
+        ("septem_cdc", "nologin replication bypassrls".to_owned()),
+    ];
+    let mut transaction = server.begin().await.unwrap();
+    run(
+        &mut transaction,
+        &format!("select pg_advisory_xact_lock({ROLES_LOCK})"),
+    )
+    .await;
+    for (role, options) in roles {
+        let exists: bool =
+            sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
+                .bind(role)
+                .fetch_one(&mut *transaction)
+                .await
+                .unwrap();
+        if !exists {
+            run(&mut transaction, &format!("create role {role} {options}")).await;
+        }
+    }
+    transaction.commit().await.unwrap();
+}
