@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use url::Url;
 
-pub use config::{ConnectorSettings, SlotName, connector_config, connector_name, slot_name, topic_prefix};
+pub use config::{ConnectorSettings, SNAPSHOT_TABLES, SlotName, connector_config, connector_name, slot_name, topic_prefix};
 
 /// Connect answers slowly while it rebalances.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -38,6 +38,24 @@ pub struct ConnectorStatus {
     pub task: Option<String>,
     /// The beginning of the failed task's trace.
     pub trace: String,
+}
+
+/// How far a connector has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing has been read.
+    Nothing,
+    /// The initial snapshot is being read; it starts again after a restart.
+    Snapshot,
+    /// The initial snapshot is done.
+    Streaming,
+}
+
+/// While the snapshot runs the offset says so; streamed offsets do not mention one.
+fn progress_of(offset: &serde_json::Value) -> Progress {
+    let running = !matches!(&offset["snapshot"], serde_json::Value::Null | serde_json::Value::Bool(false));
+    let done = ["snapshot_completed", "last_snapshot_record"].iter().any(|key| offset[key] == true);
+    if running && !done { Progress::Snapshot } else { Progress::Streaming }
 }
 
 /// One Connect cluster.
@@ -85,15 +103,20 @@ impl Connect {
         }))
     }
 
-    /// Whether the connector has read anything yet.
-    pub async fn has_offsets(&self, name: &str) -> Result<bool, ConnectError> {
+    /// How far the connector has come.
+    pub async fn progress(&self, name: &str) -> Result<Progress, ConnectError> {
         #[derive(Deserialize)]
         struct Offsets {
-            offsets: Vec<serde::de::IgnoredAny>,
+            offsets: Vec<Offset>,
+        }
+        #[derive(Deserialize)]
+        struct Offset {
+            offset: Option<serde_json::Value>,
         }
         let response = self.call(reqwest::Method::GET, &["connectors", name, "offsets"]).send().await;
         let offsets: Option<Offsets> = read(response.map_err(ConnectError::Unreachable)?).await?;
-        Ok(offsets.is_some_and(|o| !o.offsets.is_empty()))
+        let offset = offsets.and_then(|o| o.offsets.into_iter().find_map(|o| o.offset));
+        Ok(offset.map_or(Progress::Nothing, |offset| progress_of(&offset)))
     }
 
     /// Starts failed tasks again.
@@ -144,4 +167,21 @@ async fn refuse_errors(response: reqwest::Response) -> Result<reqwest::Response,
 
 fn shorten(text: &str) -> String {
     text.chars().take(ANSWER_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_tells_whether_the_snapshot_is_done() {
+        for (offset, expected) in [
+            (r#"{"snapshot": "INITIAL", "snapshot_completed": false, "lsn": 1}"#, Progress::Snapshot),
+            (r#"{"snapshot": true, "last_snapshot_record": false}"#, Progress::Snapshot),
+            (r#"{"snapshot": "INITIAL", "snapshot_completed": true}"#, Progress::Streaming),
+            (r#"{"lsn": 7, "txId": 3}"#, Progress::Streaming),
+        ] {
+            assert_eq!(progress_of(&serde_json::from_str(offset).unwrap()), expected, "{offset}");
+        }
+    }
 }

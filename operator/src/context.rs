@@ -1,6 +1,9 @@
 //! What all reconcilers share.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crds::{DataPlane, ModuleModel, Tenant};
 use futures::FutureExt as _;
@@ -15,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backoff::Backoff, config::Config, data_plane::Memory, metrics::Metrics, plane::Plane, waiting::Waiting,
 };
+
+/// Connecting takes a second or two; Connect may be slow to answer.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A resource as watched: one that cannot be read is an error of its own, and stops nobody else's watch.
 pub type Guarded<K> = DeserializeGuard<K>;
@@ -45,6 +51,8 @@ pub struct Context {
     pub memory: Mutex<Memory>,
     /// HTTP to ClickHouse and Connect.
     pub http: reqwest::Client,
+    /// When the operator began to watch.
+    pub started: Instant,
     /// Cancelled when a newer operator has taken over.
     pub superseded: CancellationToken,
 }
@@ -53,6 +61,12 @@ impl Context {
     /// The connected data plane, or none.
     pub fn connected(&self) -> Option<Arc<Plane>> {
         self.plane.borrow().clone()
+    }
+
+    /// Whether the data plane is not connected because we have only just started: what statuses say is left alone
+    /// for that long, so that a restart of the operator shows in none of them.
+    pub fn is_starting(&self) -> bool {
+        self.connected().is_none() && self.started.elapsed() < START_PATIENCE
     }
 }
 

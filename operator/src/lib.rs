@@ -27,7 +27,7 @@ pub mod telemetry;
 pub mod tenant;
 pub mod waiting;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use kube::{
     Client,
@@ -86,6 +86,7 @@ pub async fn run(
         waiting,
         memory: Mutex::default(),
         http,
+        started: Instant::now(),
         superseded: CancellationToken::new(),
     });
     let stop = CancellationToken::new();

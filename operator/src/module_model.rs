@@ -15,3 +15,6 @@ pub use reconcile::{on_error, reconcile};
 pub use validate::{Desired, validate};
 pub use withdraw::{withdraw, withdraw_absent};
 
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,12 @@ impl Health {
     /// Nothing is there yet.
     pub fn new(chain: Arc<Chain>) -> Self {
         let (draining, analytics_known) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { chain, valkey: OnceLock::new(), draining, analytics_known }
+        Self {
+            chain,
+            valkey: OnceLock::new(),
+            draining,
+            analytics_known,
+        }
     }
 
     /// Reports on that connection from now on.
@@ -59,19 +64,39 @@ impl Health {
 
     fn report(&self) -> Report {
         let parts = self.chain.parts();
-        let catalog = parts.and_then(|p| p.catalogs.current()).map(|c| c.revision.0);
+        let catalog = parts
+            .and_then(|p| p.catalogs.current())
+            .map(|c| c.revision.0);
         let draining = self.draining.load(Ordering::Relaxed);
         let data = parts.and_then(|p| p.data.get());
-        let database = if data.is_some_and(|d| d.database.is_ready()) { "there" } else { "away" };
-        let valkey = if self.valkey.get().is_some_and(|v| v.is_there()) { "there" } else { "away" };
+        let database = if data.is_some_and(|d| d.database.is_ready()) {
+            "there"
+        } else {
+            "away"
+        };
+        let valkey = if self.valkey.get().is_some_and(|v| v.is_there()) {
+            "there"
+        } else {
+            "away"
+        };
         let state = parts.map_or(SelfTest::Pending, |p| p.analytics.state());
         let analytics = match &state {
             SelfTest::Pending => "pending".to_owned(),
             SelfTest::Passed => "passed".to_owned(),
             SelfTest::Failed(what) => format!("failed: {what}"),
         };
-        let ready = catalog.is_some() && data.is_some() && self.analytics_known.load(Ordering::Relaxed) && !draining;
-        Report { ready, draining, catalog, database, valkey, analytics }
+        let ready = catalog.is_some()
+            && data.is_some()
+            && self.analytics_known.load(Ordering::Relaxed)
+            && !draining;
+        Report {
+            ready,
+            draining,
+            catalog,
+            database,
+            valkey,
+            analytics,
+        }
     }
 }
 
@@ -97,14 +122,26 @@ impl Admin {
             "/live" => (StatusCode::OK, TEXT, "live\n".into()),
             "/ready" | "/health" => {
                 let report = self.health.report();
-                let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-                (status, JSON, serde_json::to_string(&report).expect("a report is plain data"))
+                let status = if report.ready {
+                    StatusCode::OK
+                } else {
+                    StatusCode::SERVICE_UNAVAILABLE
+                };
+                (
+                    status,
+                    JSON,
+                    serde_json::to_string(&report).expect("a report is plain data"),
+                )
             }
             "/metrics" => {
                 let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 (StatusCode::OK, kind, self.metrics.encode())
             }
-            _ => (StatusCode::NOT_FOUND, TEXT, "there are /live, /ready, /health and /metrics\n".into()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "there are /live, /ready, /health and /metrics\n".into(),
+            ),
         }
     }
 }
@@ -116,9 +153,13 @@ impl ServeHttp for Admin {
         let (status, kind, body) = self.answer(&request.method, request.uri.path());
         let mut response = Response::new(body.into_bytes());
         *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
         let length = response.body().len();
-        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length.into());
         response
     }
 }

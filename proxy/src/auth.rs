@@ -61,7 +61,11 @@ impl Verifier {
     /// Reads the key files.
     pub fn load(config: AuthConfig) -> Result<Self, KeyError> {
         let keys = KeySet::load(&config, 1)?;
-        Ok(Self { config, keys: ArcSwap::from_pointee(keys), seen: seen::Seen::default() })
+        Ok(Self {
+            config,
+            keys: ArcSwap::from_pointee(keys),
+            seen: seen::Seen::default(),
+        })
     }
 
     /// Reads the key files again and takes them if they have changed; on an error the keys in use stay.
@@ -77,7 +81,9 @@ impl Verifier {
 
     /// The identity in the headers of a request.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Arc<Identity>, Refused> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs().cast_signed());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs().cast_signed());
         self.verify(bearer(headers)?, now)
     }
 
@@ -86,20 +92,29 @@ impl Verifier {
         let digest = seen::digest(text);
         if let Some(identity) = self.seen.get(&digest, keys.generation(), now) {
             // The one claim that changes its meaning while the token is remembered.
-            return if token::is_expired(identity.expires_at, now) { Err(Refused::Expired) } else { Ok(identity) };
+            return if token::is_expired(identity.expires_at, now) {
+                Err(Refused::Expired)
+            } else {
+                Ok(identity)
+            };
         }
         let identity = Arc::new(token::verify(text, &keys, &self.config, now)?);
-        self.seen.put(digest, keys.generation(), now, Arc::clone(&identity));
+        self.seen
+            .put(digest, keys.generation(), now, Arc::clone(&identity));
         Ok(identity)
     }
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (given.next(), given.next()) else { return Err(Refused::Missing) };
+    let (Some(value), None) = (given.next(), given.next()) else {
+        return Err(Refused::Missing);
+    };
     let text = value.to_str().map_err(|_| Refused::Invalid)?;
     match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(token.trim_start_matches(' '))
+        }
         _ => Err(Refused::Missing),
     }
 }

@@ -55,30 +55,54 @@ struct InvalidateBody {
 impl Cache {
     /// The cache in that Valkey.
     pub fn new(valkey: Arc<Valkey>) -> Self {
-        Self { store: Store::new(valkey) }
+        Self {
+            store: Store::new(valkey),
+        }
     }
 
     /// `GET`, `PUT` and `DELETE cache/{key}`.
-    pub async fn handle(&self, caller: &Caller, request: &Request, key: &str) -> Result<Reply, Problem> {
+    pub async fn handle(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        key: &str,
+    ) -> Result<Reply, Problem> {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Err(invalid("key", FieldCode::TooLong, "A key has 1 to 512 bytes."));
+            return Err(invalid(
+                "key",
+                FieldCode::TooLong,
+                "A key has 1 to 512 bytes.",
+            ));
         }
         no_parameters(request)?;
         let tenant = caller.tenant.id;
         match request.method {
             Method::GET | Method::HEAD => {
                 caller.require(&Permission::CacheRead)?;
-                let found = self.store.get(tenant, key).await.map_err(away)?.ok_or_else(Problem::not_found)?;
+                let found = self
+                    .store
+                    .get(tenant, key)
+                    .await
+                    .map_err(away)?
+                    .ok_or_else(Problem::not_found)?;
                 let mut body = Vec::with_capacity(found.value.len() + 40);
                 body.extend_from_slice(b"{\"data\":");
                 body.extend_from_slice(&found.value);
-                body.extend_from_slice(format!(",\"meta\":{{\"ttl\":{}}}}}", found.ttl_seconds).as_bytes());
-                Ok(Reply::json(StatusCode::OK, body).with_header(header::CACHE_CONTROL, "no-store"))
+                body.extend_from_slice(
+                    format!(",\"meta\":{{\"ttl\":{}}}}}", found.ttl_seconds).as_bytes(),
+                );
+                Ok(
+                    Reply::json(StatusCode::OK, body)
+                        .with_header(header::CACHE_CONTROL, "no-store"),
+                )
             }
             Method::PUT => {
                 caller.require(&Permission::CacheWrite)?;
                 let (value, ttl_seconds) = parse_put(request)?;
-                self.store.put(tenant, key, value, ttl_seconds).await.map_err(away)?;
+                self.store
+                    .put(tenant, key, value, ttl_seconds)
+                    .await
+                    .map_err(away)?;
                 Ok(Reply::empty(StatusCode::NO_CONTENT))
             }
             Method::DELETE => {
@@ -96,11 +120,22 @@ impl Cache {
         caller.require(&Permission::CacheWrite)?;
         let body: InvalidateBody = parse_json(request)?;
         if body.pattern.is_empty() || body.pattern.len() > KEY_BYTES_MAX {
-            return Err(invalid("pattern", FieldCode::TooLong, "A pattern has 1 to 512 bytes."));
+            return Err(invalid(
+                "pattern",
+                FieldCode::TooLong,
+                "A pattern has 1 to 512 bytes.",
+            ));
         }
         let pattern = Pattern::new(&body.pattern);
-        let count = self.store.invalidate(caller.tenant.id, &pattern).await.map_err(away)?;
-        Ok(Reply::json(StatusCode::OK, format!("{{\"data\":{{\"invalidated\":{count}}}}}")))
+        let count = self
+            .store
+            .invalidate(caller.tenant.id, &pattern)
+            .await
+            .map_err(away)?;
+        Ok(Reply::json(
+            StatusCode::OK,
+            format!("{{\"data\":{{\"invalidated\":{count}}}}}"),
+        ))
     }
 }
 
@@ -112,10 +147,17 @@ fn parse_put(request: &Request) -> Result<(Bytes, u32), Problem> {
     };
     let value = body.value.get();
     if value.len() > VALUE_BYTES_MAX {
-        return Err(Problem::new(ProblemKind::TooLarge, "A value has at most 1 MiB."));
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            "A value has at most 1 MiB.",
+        ));
     }
     if depth(value) > DEPTH_MAX {
-        return Err(invalid("value", FieldCode::LimitExceeded, "JSON is nested at most 32 deep."));
+        return Err(invalid(
+            "value",
+            FieldCode::LimitExceeded,
+            "JSON is nested at most 32 deep.",
+        ));
     }
     Ok((Bytes::copy_from_slice(value.as_bytes()), ttl))
 }
@@ -123,10 +165,24 @@ fn parse_put(request: &Request) -> Result<(Bytes, u32), Problem> {
 /// A whole number of seconds, written as one: `1.5`, `1e2`, `"60"` and `0` are refused.
 fn parse_ttl(text: &str) -> Result<u32, Problem> {
     match text.parse::<i64>() {
-        Ok(ttl) if ttl <= 0 => Err(invalid("ttl", FieldCode::OutOfRange, "must be at least 1 second")),
-        Ok(ttl) if ttl <= i64::from(TTL_SECONDS_MAX) => Ok(u32::try_from(ttl).expect("1 to 86400 fits")),
-        Ok(_) => Err(invalid("ttl", FieldCode::OutOfRange, "must be at most 86400 seconds")),
-        Err(_) => Err(invalid("ttl", FieldCode::InvalidValue, "must be a whole number of seconds")),
+        Ok(ttl) if ttl <= 0 => Err(invalid(
+            "ttl",
+            FieldCode::OutOfRange,
+            "must be at least 1 second",
+        )),
+        Ok(ttl) if ttl <= i64::from(TTL_SECONDS_MAX) => {
+            Ok(u32::try_from(ttl).expect("1 to 86400 fits"))
+        }
+        Ok(_) => Err(invalid(
+            "ttl",
+            FieldCode::OutOfRange,
+            "must be at most 86400 seconds",
+        )),
+        Err(_) => Err(invalid(
+            "ttl",
+            FieldCode::InvalidValue,
+            "must be a whole number of seconds",
+        )),
     }
 }
 
@@ -151,35 +207,64 @@ fn depth(json: &str) -> usize {
 
 fn parse_json<'a, T: Deserialize<'a>>(request: &'a Request) -> Result<T, Problem> {
     if let Some(given) = request.headers.get(header::CONTENT_TYPE) {
-        let essence = given.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let essence = given
+            .to_str()
+            .unwrap_or("")
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase();
         if essence != "application/json" {
-            return Err(Problem::new(ProblemKind::UnsupportedMediaType, "The body is read as application/json."));
+            return Err(Problem::new(
+                ProblemKind::UnsupportedMediaType,
+                "The body is read as application/json.",
+            ));
         }
     }
     // serde_json tells where and what in words that hold nothing but the client's own member names.
-    serde_json::from_slice(&request.body)
-        .map_err(|error| Problem::new(ProblemKind::Validation, format!("The body is not as expected: {error}.")))
+    serde_json::from_slice(&request.body).map_err(|error| {
+        Problem::new(
+            ProblemKind::Validation,
+            format!("The body is not as expected: {error}."),
+        )
+    })
 }
 
 fn no_parameters(request: &Request) -> Result<(), Problem> {
     match request.query.first() {
         None => Ok(()),
-        Some((name, _)) => Err(invalid(name, FieldCode::UnknownField, "is no parameter here")),
+        Some((name, _)) => Err(invalid(
+            name,
+            FieldCode::UnknownField,
+            "is no parameter here",
+        )),
     }
 }
 
 fn invalid(field: &str, code: FieldCode, message: &str) -> Problem {
-    Problem::invalid(vec![FieldError { field: field.to_owned(), code, message: message.to_owned(), row: None }])
+    Problem::invalid(vec![FieldError {
+        field: field.to_owned(),
+        code,
+        message: message.to_owned(),
+        row: None,
+    }])
 }
 
 fn not_allowed(allow: &'static str) -> Problem {
-    let mut problem = Problem::new(ProblemKind::MethodNotAllowed, format!("Allowed here: {allow}."));
+    let mut problem = Problem::new(
+        ProblemKind::MethodNotAllowed,
+        format!("Allowed here: {allow}."),
+    );
     problem.allow = Some(allow);
     problem
 }
 
 fn away(_: Away) -> Problem {
-    Problem::new(ProblemKind::Unavailable, "The cache cannot be reached at the moment.")
+    Problem::new(
+        ProblemKind::Unavailable,
+        "The cache cannot be reached at the moment.",
+    )
 }
 
 #[cfg(test)]
@@ -191,14 +276,31 @@ mod tests {
         for (text, expected) in [("1", Some(1)), ("86400", Some(86_400))] {
             assert_eq!(parse_ttl(text).ok(), expected, "{text}");
         }
-        for text in ["0", "-1", "86401", "1.5", "300.0", "1e2", "\"60\"", "null", "true", "99999999999999999999"] {
+        for text in [
+            "0",
+            "-1",
+            "86401",
+            "1.5",
+            "300.0",
+            "1e2",
+            "\"60\"",
+            "null",
+            "true",
+            "99999999999999999999",
+        ] {
             assert!(parse_ttl(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn brackets_in_strings_do_not_nest() {
-        for (json, expected) in [("1", 0), ("[]", 1), ("[[{}]]", 3), (r#"["[[\"[["]"#, 1), (r#"{"a":[1],"b":[2]}"#, 2)] {
+        for (json, expected) in [
+            ("1", 0),
+            ("[]", 1),
+            ("[[{}]]", 3),
+            (r#"["[[\"[["]"#, 1),
+            (r#"{"a":[1],"b":[2]}"#, 2),
+        ] {
             assert_eq!(depth(json), expected, "{json}");
         }
     }
@@ -213,10 +315,28 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: body.to_owned().into(),
         };
-        let (value, ttl) = parse_put(&request(r#"{"value": {"n": 1.10, "big": 12345678901234567890}, "ttl": 7}"#)).unwrap();
-        assert_eq!((&value[..], ttl), (&br#"{"n": 1.10, "big": 12345678901234567890}"#[..], 7));
-        assert_eq!(parse_put(&request(r#"{"value": null}"#)).unwrap(), (Bytes::from_static(b"null"), 300));
-        for bad in ["", "{}", "[]", r#"{"value":1,"x":2}"#, r#"{"value":1,"value":2}"#, r#"{"value":1}x"#, r#"{"value":NaN}"#, "{\"value\":1,\"ttl\":0}"] {
+        let (value, ttl) = parse_put(&request(
+            r#"{"value": {"n": 1.10, "big": 12345678901234567890}, "ttl": 7}"#,
+        ))
+        .unwrap();
+        assert_eq!(
+            (&value[..], ttl),
+            (&br#"{"n": 1.10, "big": 12345678901234567890}"#[..], 7)
+        );
+        assert_eq!(
+            parse_put(&request(r#"{"value": null}"#)).unwrap(),
+            (Bytes::from_static(b"null"), 300)
+        );
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            r#"{"value":1,"x":2}"#,
+            r#"{"value":1,"value":2}"#,
+            r#"{"value":1}x"#,
+            r#"{"value":NaN}"#,
+            "{\"value\":1,\"ttl\":0}",
+        ] {
             assert!(parse_put(&request(bad)).is_err(), "{bad}");
         }
         let nested = format!("{{\"value\":{}{}}}", "[".repeat(33), "]".repeat(33));

@@ -1,9 +1,6 @@
 //! The catalogue that requests are served from: swapped whole, kept when PostgreSQL is away.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
@@ -43,7 +40,14 @@ impl Catalogs {
     /// A holder with nothing in it yet. `instance` names this process in `platform.proxy_instances`.
     pub fn new(platform: Platform, instance: String, metrics: Arc<Metrics>) -> Self {
         let checked_at = Mutex::new(Instant::now());
-        Self { platform, instance, metrics, current: ArcSwapOption::empty(), checked_at, loading: Mutex::new(()) }
+        Self {
+            platform,
+            instance,
+            metrics,
+            current: ArcSwapOption::empty(),
+            checked_at,
+            loading: Mutex::new(()),
+        }
     }
 
     /// The catalogue that is served; `None` before the first load.
@@ -72,7 +76,11 @@ impl Catalogs {
 
     async fn acknowledge(&self) -> Result<(), PlatformError> {
         match self.current() {
-            Some(held) => self.platform.acknowledge(&self.instance, held.revision).await,
+            Some(held) => {
+                self.platform
+                    .acknowledge(&self.instance, held.revision)
+                    .await
+            }
             None => Ok(()),
         }
     }
@@ -83,7 +91,10 @@ impl Catalogs {
         loop {
             if let Err(error) = self.listen_until_lost().await {
                 let error = chain_of(&error);
-                tracing::warn!(error, "the catalogue cannot be followed; the last one is served");
+                tracing::warn!(
+                    error,
+                    "the catalogue cannot be followed; the last one is served"
+                );
             }
             sleep(RECONNECT_DELAY).await;
         }

@@ -72,7 +72,11 @@ pub struct Chain {
 impl Chain {
     /// A chain that answers 503 until [`Self::open`].
     pub fn new(auth: Verifier, metrics: Arc<Metrics>) -> Self {
-        Self { auth, metrics, parts: OnceLock::new() }
+        Self {
+            auth,
+            metrics,
+            parts: OnceLock::new(),
+        }
     }
 
     /// Begins to serve.
@@ -95,8 +99,10 @@ impl Chain {
         trace: TraceId,
         note: &mut Note,
     ) -> Result<Admitted, Problem> {
-        let identity =
-            self.auth.identify(headers).map_err(|why| Problem::new(ProblemKind::Unauthorized, why.to_string()))?;
+        let identity = self
+            .auth
+            .identify(headers)
+            .map_err(|why| Problem::new(ProblemKind::Unauthorized, why.to_string()))?;
         note.tenant = Some(identity.tenant);
         note.user = Some(Arc::clone(&identity.user));
 
@@ -104,27 +110,54 @@ impl Chain {
         let mut catalog = parts.catalogs.current().ok_or_else(starting)?;
         // Asked before anything is answered, so that permissions are those of the catalogue that is used.
         if !is_known(&catalog, identity.tenant, &route) {
-            catalog = parts.catalogs.newer_than(catalog.revision).await.unwrap_or(catalog);
+            catalog = parts
+                .catalogs
+                .newer_than(catalog.revision)
+                .await
+                .unwrap_or(catalog);
         }
-        let tenant = Arc::clone(catalog.tenant(&identity.tenant).ok_or_else(Problem::not_found)?);
-        let permissions = parts.permissions.of(tenant.id, &identity.user, catalog.revision).await?;
+        let tenant = Arc::clone(
+            catalog
+                .tenant(&identity.tenant)
+                .ok_or_else(Problem::not_found)?,
+        );
+        let permissions = parts
+            .permissions
+            .of(tenant.id, &identity.user, catalog.revision)
+            .await?;
         check_state(&tenant, &route, method)?;
         if !is_known(&catalog, tenant.id, &route) {
             return Err(Problem::not_found());
         }
         let user = Arc::clone(&identity.user);
-        Ok(Admitted { caller: Caller { tenant, user, permissions, catalog, trace }, route })
+        Ok(Admitted {
+            caller: Caller {
+                tenant,
+                user,
+                permissions,
+                catalog,
+                trace,
+            },
+            route,
+        })
     }
 
     /// The handler.
     pub async fn answer(&self, admitted: &Admitted, request: &Request) -> Result<Reply, Problem> {
-        let parts = self.parts.get().expect("a request is admitted by parts that are there");
+        let parts = self
+            .parts
+            .get()
+            .expect("a request is admitted by parts that are there");
         let caller = &admitted.caller;
         match &admitted.route {
-            Route::Schema { module, model } => schema::handle(caller, request, module.as_deref(), model.as_deref()),
+            Route::Schema { module, model } => {
+                schema::handle(caller, request, module.as_deref(), model.as_deref())
+            }
             Route::Cache { key } => parts.cache.handle(caller, request, key).await,
             Route::Invalidate => parts.cache.invalidate(caller, request).await,
-            Route::Analytics { module } => analytics::handle(&parts.analytics, caller, request, module).await,
+            Route::Analytics { module } => {
+                analytics::handle(&parts.analytics, caller, request, module).await
+            }
             Route::Data { module, model, id } => {
                 let data = parts.data.get().ok_or_else(starting)?;
                 data::handle(data, caller, request, module, model, id.as_deref()).await
@@ -140,13 +173,21 @@ fn starting() -> Problem {
 
 /// Whether tenant, module and model that a path names are there. Unknown, not installed and not served look the same.
 fn is_known(catalog: &Catalog, tenant: TenantId, route: &Route) -> bool {
-    let Some(tenant) = catalog.tenant(&tenant) else { return false };
+    let Some(tenant) = catalog.tenant(&tenant) else {
+        return false;
+    };
     let installed = |module: &str| tenant.modules.contains(module);
     match route {
-        Route::Data { module, model, .. } | Route::Schema { module: Some(module), model: Some(model) } => {
-            catalog.model(tenant, module, model).is_some()
-        }
-        Route::Analytics { module } | Route::Schema { module: Some(module), model: None } => installed(module),
+        Route::Data { module, model, .. }
+        | Route::Schema {
+            module: Some(module),
+            model: Some(model),
+        } => catalog.model(tenant, module, model).is_some(),
+        Route::Analytics { module }
+        | Route::Schema {
+            module: Some(module),
+            model: None,
+        } => installed(module),
         Route::Schema { .. } | Route::Cache { .. } | Route::Invalidate => true,
         Route::Unknown => false,
     }
@@ -154,10 +195,14 @@ fn is_known(catalog: &Catalog, tenant: TenantId, route: &Route) -> bool {
 
 fn check_state(tenant: &Tenant, route: &Route, method: &Method) -> Result<(), Problem> {
     match tenant.state {
-        TenantState::Suspended => Err(Problem::new(ProblemKind::TenantSuspended, "This tenant is suspended.")),
-        TenantState::ReadOnly if route.writes(method) => {
-            Err(Problem::new(ProblemKind::TenantReadOnly, "This tenant is read-only."))
-        }
+        TenantState::Suspended => Err(Problem::new(
+            ProblemKind::TenantSuspended,
+            "This tenant is suspended.",
+        )),
+        TenantState::ReadOnly if route.writes(method) => Err(Problem::new(
+            ProblemKind::TenantReadOnly,
+            "This tenant is read-only.",
+        )),
         _ => Ok(()),
     }
 }
@@ -184,17 +229,47 @@ mod tests {
     }
 
     fn route(method: &Method, path: &str) -> Route {
-        Route::parse(method, &path.split('/').map(str::to_owned).collect::<Vec<_>>())
+        Route::parse(
+            method,
+            &path.split('/').map(str::to_owned).collect::<Vec<_>>(),
+        )
     }
 
     #[test]
     fn unknown_and_not_installed_look_the_same() {
         let catalog = catalog("Active");
-        let known = |path: &str| is_known(&catalog, TENANT.parse().unwrap(), &route(&Method::GET, path));
-        for path in ["data/crm/deals", "data/crm/deals/1", "data/crm/analytics", "schema", "schema/crm", "schema/empty", "schema/crm/deals", "cache/x"] {
+        let known = |path: &str| {
+            is_known(
+                &catalog,
+                TENANT.parse().unwrap(),
+                &route(&Method::GET, path),
+            )
+        };
+        for path in [
+            "data/crm/deals",
+            "data/crm/deals/1",
+            "data/crm/analytics",
+            "schema",
+            "schema/crm",
+            "schema/empty",
+            "schema/crm/deals",
+            "cache/x",
+        ] {
             assert!(known(path), "{path}");
         }
-        for path in ["data/hr/people", "data/hr/analytics", "data/no/deals", "data/crm/no", "data/crm/batch", "data/CRM/deals", "schema/hr", "schema/hr/people", "schema/crm/no", "openapi.json", "x"] {
+        for path in [
+            "data/hr/people",
+            "data/hr/analytics",
+            "data/no/deals",
+            "data/crm/no",
+            "data/crm/batch",
+            "data/CRM/deals",
+            "schema/hr",
+            "schema/hr/people",
+            "schema/crm/no",
+            "openapi.json",
+            "x",
+        ] {
             assert!(!known(path), "{path}");
         }
         let other = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e02".parse().unwrap();
@@ -206,16 +281,43 @@ mod tests {
         let check = |state: &str, method: Method, path: &str, expected: Option<ProblemKind>| {
             let catalog = catalog(state);
             let tenant = catalog.tenant(&TENANT.parse().unwrap()).unwrap();
-            let found = check_state(tenant, &route(&method, path), &method).err().map(|p| p.kind);
+            let found = check_state(tenant, &route(&method, path), &method)
+                .err()
+                .map(|p| p.kind);
             assert_eq!(found, expected, "{state} {method} {path}");
         };
         check("Active", Method::POST, "data/crm/deals", None);
         check("ReadOnly", Method::GET, "data/crm/deals", None);
         check("ReadOnly", Method::POST, "data/crm/analytics", None);
-        check("ReadOnly", Method::POST, "data/crm/deals", Some(ProblemKind::TenantReadOnly));
-        check("ReadOnly", Method::PUT, "cache/x", Some(ProblemKind::TenantReadOnly));
-        check("ReadOnly", Method::DELETE, "data/crm/deals/1", Some(ProblemKind::TenantReadOnly));
-        check("Suspended", Method::GET, "schema", Some(ProblemKind::TenantSuspended));
-        check("Suspended", Method::POST, "data/crm/analytics", Some(ProblemKind::TenantSuspended));
+        check(
+            "ReadOnly",
+            Method::POST,
+            "data/crm/deals",
+            Some(ProblemKind::TenantReadOnly),
+        );
+        check(
+            "ReadOnly",
+            Method::PUT,
+            "cache/x",
+            Some(ProblemKind::TenantReadOnly),
+        );
+        check(
+            "ReadOnly",
+            Method::DELETE,
+            "data/crm/deals/1",
+            Some(ProblemKind::TenantReadOnly),
+        );
+        check(
+            "Suspended",
+            Method::GET,
+            "schema",
+            Some(ProblemKind::TenantSuspended),
+        );
+        check(
+            "Suspended",
+            Method::POST,
+            "data/crm/analytics",
+            Some(ProblemKind::TenantSuspended),
+        );
     }
 }

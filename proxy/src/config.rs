@@ -5,17 +5,27 @@ use std::{collections::HashSet, net::SocketAddr, path::PathBuf, sync::Arc};
 use clap::Parser;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{chain::real_ip::Cidr, data::CursorKeys, postgres::DatabaseConfig, problem::PROBLEM_BASE_DEFAULT};
+use crate::{
+    chain::real_ip::Cidr, data::CursorKeys, postgres::DatabaseConfig, problem::PROBLEM_BASE_DEFAULT,
+};
 
 /// What the environment and the command line say.
 #[derive(Parser)]
-#[command(name = "septem-proxy", version, about = "Tenant-scoped CRUD, analytics and cache over HTTP.")]
+#[command(
+    name = "septem-proxy",
+    version,
+    about = "Tenant-scoped CRUD, analytics and cache over HTTP."
+)]
 pub struct RawConfig {
     /// Public listener, such as 0.0.0.0:8080.
     #[arg(long, env = "SEPTEM_PROXY_LISTEN", default_value = "127.0.0.1:17401")]
     pub listen: String,
     /// Listener of /live, /ready, /health and /metrics.
-    #[arg(long, env = "SEPTEM_PROXY_ADMIN_LISTEN", default_value = "127.0.0.1:17402")]
+    #[arg(
+        long,
+        env = "SEPTEM_PROXY_ADMIN_LISTEN",
+        default_value = "127.0.0.1:17402"
+    )]
     pub admin_listen: String,
     /// PostgreSQL as septem_app: postgres://user:password@host:port/database.
     #[arg(long, env = "SEPTEM_PROXY_DATABASE_URL", hide_env_values = true)]
@@ -24,7 +34,11 @@ pub struct RawConfig {
     #[arg(long, env = "SEPTEM_PROXY_CLICKHOUSE_URL")]
     pub clickhouse_url: Option<String>,
     /// The read-only user of ClickHouse.
-    #[arg(long, env = "SEPTEM_PROXY_CLICKHOUSE_USER", default_value = "septem_gateway")]
+    #[arg(
+        long,
+        env = "SEPTEM_PROXY_CLICKHOUSE_USER",
+        default_value = "septem_gateway"
+    )]
     pub clickhouse_user: String,
     /// Its password.
     #[arg(long, env = "SEPTEM_PROXY_CLICKHOUSE_PASSWORD", hide_env_values = true)]
@@ -34,10 +48,10 @@ pub struct RawConfig {
     pub valkey_url: Option<SecretString>,
     /// Path of the public key (PEM, P-256) that verifies tokens.
     #[arg(long, env = "SEPTEM_PROXY_JWT_PUBLIC_KEY")]
-    pub jwt_public_key: Option<PathBuf>,
+    pub jwt_public_key: Option<String>,
     /// Path of a JWKS file; reread when it changes.
     #[arg(long, env = "SEPTEM_PROXY_JWKS")]
-    pub jwks: Option<PathBuf>,
+    pub jwks: Option<String>,
     /// Expected claim `iss`.
     #[arg(long, env = "SEPTEM_PROXY_JWT_ISSUER")]
     pub jwt_issuer: Option<String>,
@@ -131,9 +145,16 @@ impl TryFrom<RawConfig> for Config {
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
         let mut wrong = Wrong(Vec::new());
-        let listen = wrong.parsed("SEPTEM_PROXY_LISTEN", &raw.listen, "an address such as 127.0.0.1:8080");
-        let admin_listen =
-            wrong.parsed("SEPTEM_PROXY_ADMIN_LISTEN", &raw.admin_listen, "an address such as 127.0.0.1:8081");
+        let listen = wrong.parsed(
+            "SEPTEM_PROXY_LISTEN",
+            &raw.listen,
+            "an address such as 127.0.0.1:8080",
+        );
+        let admin_listen = wrong.parsed(
+            "SEPTEM_PROXY_ADMIN_LISTEN",
+            &raw.admin_listen,
+            "an address such as 127.0.0.1:8081",
+        );
         let threads = match raw.threads.as_deref().filter(|t| !t.is_empty()) {
             None => Some(std::thread::available_parallelism().map_or(1, usize::from)),
             Some(text) => wrong
@@ -147,28 +168,54 @@ impl TryFrom<RawConfig> for Config {
             raw.valkey_url.as_ref().map(|s| s.expose_secret()),
             &["redis", "rediss", "valkey", "valkeys"],
         );
-        let clickhouse_url =
-            wrong.url("SEPTEM_PROXY_CLICKHOUSE_URL", raw.clickhouse_url.as_deref(), &["http", "https"]);
-        let clickhouse_password = wrong.given("SEPTEM_PROXY_CLICKHOUSE_PASSWORD", raw.clickhouse_password);
-        let issuer = wrong.given("SEPTEM_PROXY_JWT_ISSUER", raw.jwt_issuer.filter(|t| !t.is_empty()));
-        let audience = wrong.given("SEPTEM_PROXY_JWT_AUDIENCE", raw.jwt_audience.filter(|t| !t.is_empty()));
-        if raw.jwt_public_key.is_none() && raw.jwks.is_none() {
+        let clickhouse_url = wrong.url(
+            "SEPTEM_PROXY_CLICKHOUSE_URL",
+            raw.clickhouse_url.as_deref(),
+            &["http", "https"],
+        );
+        let clickhouse_password =
+            wrong.given("SEPTEM_PROXY_CLICKHOUSE_PASSWORD", raw.clickhouse_password);
+        let issuer = wrong.given(
+            "SEPTEM_PROXY_JWT_ISSUER",
+            raw.jwt_issuer.filter(|t| !t.is_empty()),
+        );
+        let audience = wrong.given(
+            "SEPTEM_PROXY_JWT_AUDIENCE",
+            raw.jwt_audience.filter(|t| !t.is_empty()),
+        );
+        let path = |text: Option<String>| text.filter(|t| !t.is_empty()).map(PathBuf::from);
+        let (public_key, jwks) = (path(raw.jwt_public_key), path(raw.jwks));
+        if public_key.is_none() && jwks.is_none() {
             wrong.report::<()>("SEPTEM_PROXY_JWT_PUBLIC_KEY or SEPTEM_PROXY_JWKS must be set.");
         }
         let cursor_key = wrong.given("SEPTEM_PROXY_CURSOR_KEY", raw.cursor_key);
-        let previous = raw.cursor_key_previous.filter(|key| !key.expose_secret().is_empty());
+        let previous = raw
+            .cursor_key_previous
+            .filter(|key| !key.expose_secret().is_empty());
         let cursor_keys = cursor_key.and_then(|key| wrong.cursor_keys(&key, previous.as_ref()));
         let trusted_proxies = list(&raw.trusted_proxies)
-            .map(|text| wrong.parsed("SEPTEM_PROXY_TRUSTED_PROXIES", text, "a list of networks such as 10.0.0.0/8"))
+            .map(|text| {
+                wrong.parsed(
+                    "SEPTEM_PROXY_TRUSTED_PROXIES",
+                    text,
+                    "a list of networks such as 10.0.0.0/8",
+                )
+            })
             .collect::<Option<Vec<Cidr>>>();
-        let cors_origins = list(&raw.cors_origins).map(|o| wrong.origin(o)).collect::<Option<HashSet<String>>>();
+        let cors_origins = list(&raw.cors_origins)
+            .map(|o| wrong.origin(o))
+            .collect::<Option<HashSet<String>>>();
         let allow_old = match raw.allow_old_clickhouse.as_str() {
             "1" => Some(true),
             "0" | "" => Some(false),
             _ => wrong.report("SEPTEM_ALLOW_OLD_CLICKHOUSE must be 0 or 1."),
         };
         let problem_base = wrong
-            .url("SEPTEM_PROXY_PROBLEM_BASE", Some(&raw.problem_base), &["http", "https"])
+            .url(
+                "SEPTEM_PROXY_PROBLEM_BASE",
+                Some(&raw.problem_base),
+                &["http", "https"],
+            )
             .map(|_| raw.problem_base.clone());
 
         let config = (|| {
@@ -186,8 +233,8 @@ impl TryFrom<RawConfig> for Config {
                 },
                 valkey_url: valkey_url.and(raw.valkey_url)?,
                 auth: AuthConfig {
-                    public_key: raw.jwt_public_key,
-                    jwks: raw.jwks,
+                    public_key,
+                    jwks,
                     issuer: issuer?,
                     audience: audience?,
                 },
@@ -225,16 +272,29 @@ impl Wrong {
     }
 
     fn parsed<T: std::str::FromStr>(&mut self, name: &str, text: &str, what: &str) -> Option<T> {
-        text.parse().ok().or_else(|| self.report(&format!("{name} must be {what}.")))
+        text.parse()
+            .ok()
+            .or_else(|| self.report(&format!("{name} must be {what}.")))
     }
 
     fn url(&mut self, name: &str, text: Option<&str>, schemes: &[&str]) -> Option<url::Url> {
         let text = self.given(name, text)?;
-        let url = url::Url::parse(text).ok().filter(|u| schemes.contains(&u.scheme()) && u.has_host());
-        url.or_else(|| self.report(&format!("{name} must be a URL that starts with {}://.", schemes[0])))
+        let url = url::Url::parse(text)
+            .ok()
+            .filter(|u| schemes.contains(&u.scheme()) && u.has_host());
+        url.or_else(|| {
+            self.report(&format!(
+                "{name} must be a URL that starts with {}://.",
+                schemes[0]
+            ))
+        })
     }
 
-    fn cursor_keys(&mut self, current: &SecretString, previous: Option<&SecretString>) -> Option<CursorKeys> {
+    fn cursor_keys(
+        &mut self,
+        current: &SecretString,
+        previous: Option<&SecretString>,
+    ) -> Option<CursorKeys> {
         if CursorKeys::parse(current, None).is_err() {
             return self.report("SEPTEM_PROXY_CURSOR_KEY must be 32 bytes in base64.");
         }
@@ -247,13 +307,17 @@ impl Wrong {
         match DatabaseConfig::from_url(url.expose_secret()) {
             Ok(config) => Some(config),
             // Says what is wrong without the URL, which has the password.
-            Err(error) => self.report(&format!("SEPTEM_PROXY_DATABASE_URL is not usable: {error}.")),
+            Err(error) => self.report(&format!(
+                "SEPTEM_PROXY_DATABASE_URL is not usable: {error}."
+            )),
         }
     }
 
     /// An origin as browsers send it: scheme, host and port, nothing after. `*` is refused, since a token travels.
     fn origin(&mut self, text: &str) -> Option<String> {
-        let url = url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+        let url = url::Url::parse(text)
+            .ok()
+            .filter(|u| matches!(u.scheme(), "http" | "https"));
         match url {
             Some(url) if url.origin().ascii_serialization() == text => Some(text.to_owned()),
             _ => self.report("SEPTEM_PROXY_CORS_ORIGINS must be a list of origins such as https://app.example.com."),
@@ -262,68 +326,4 @@ impl Wrong {
 }
 
 #[cfg(test)]
-mod tests {
-    use base64::Engine as _;
-
-    use super::*;
-
-    fn raw() -> RawConfig {
-        RawConfig {
-            listen: "127.0.0.1:1".into(),
-            admin_listen: "127.0.0.1:2".into(),
-            database_url: Some("postgres://a:b@127.0.0.1/x".into()),
-            clickhouse_url: Some("http://127.0.0.1:3".into()),
-            clickhouse_user: "septem_gateway".into(),
-            clickhouse_password: Some("x".into()),
-            valkey_url: Some("redis://127.0.0.1:4".into()),
-            jwt_public_key: Some("key.pem".into()),
-            jwks: None,
-            jwt_issuer: Some("i".into()),
-            jwt_audience: Some("a".into()),
-            cursor_key: Some(base64::engine::general_purpose::STANDARD.encode([7; 32]).into()),
-            cursor_key_previous: None,
-            threads: None,
-            trusted_proxies: String::new(),
-            cors_origins: String::new(),
-            problem_base: PROBLEM_BASE_DEFAULT.into(),
-            allow_old_clickhouse: "1".into(),
-        }
-    }
-
-    #[test]
-    fn what_is_right_is_taken_as_meant() {
-        let config = Config::try_from(raw()).ok().unwrap();
-        assert!(config.clickhouse.allow_old);
-        assert!(config.threads >= 1);
-    }
-
-    #[test]
-    fn each_wrong_value_is_named_and_never_repeated() {
-        let check = |edit: &dyn Fn(&mut RawConfig), names: &[&str]| {
-            let mut raw = raw();
-            edit(&mut raw);
-            let ConfigError(wrong) = Config::try_from(raw).err().unwrap();
-            assert_eq!(wrong.len(), names.len(), "{wrong:?}");
-            for (sentence, name) in wrong.iter().zip(names) {
-                assert!(sentence.starts_with(name) && !sentence.contains("hunter2"), "{sentence}");
-            }
-        };
-        check(&|r| r.listen = "hunter2".into(), &["SEPTEM_PROXY_LISTEN"]);
-        check(&|r| r.threads = Some("0".into()), &["SEPTEM_PROXY_THREADS"]);
-        check(&|r| r.database_url = Some("mysql://hunter2@h/x".into()), &["SEPTEM_PROXY_DATABASE_URL"]);
-        check(&|r| r.database_url = None, &["SEPTEM_PROXY_DATABASE_URL"]);
-        check(&|r| r.valkey_url = Some("hunter2".into()), &["SEPTEM_PROXY_VALKEY_URL"]);
-        check(&|r| r.jwt_public_key = None, &["SEPTEM_PROXY_JWT_PUBLIC_KEY or SEPTEM_PROXY_JWKS"]);
-        check(&|r| r.cursor_key = Some("aHVudGVyMg==".into()), &["SEPTEM_PROXY_CURSOR_KEY"]);
-        check(&|r| r.trusted_proxies = "10.0.0.0/33".into(), &["SEPTEM_PROXY_TRUSTED_PROXIES"]);
-        check(&|r| r.cors_origins = "*".into(), &["SEPTEM_PROXY_CORS_ORIGINS"]);
-        check(&|r| r.cors_origins = "https://a.example/".into(), &["SEPTEM_PROXY_CORS_ORIGINS"]);
-        check(
-            &|r| {
-                r.jwt_issuer = None;
-                r.allow_old_clickhouse = "yes".into();
-            },
-            &["SEPTEM_PROXY_JWT_ISSUER", "SEPTEM_ALLOW_OLD_CLICKHOUSE"],
-        );
-    }
-}
+mod tests;

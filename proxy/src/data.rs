@@ -12,6 +12,7 @@ mod etag;
 mod get;
 mod lane;
 mod list;
+mod locks;
 mod parse;
 mod patch;
 mod pg_array;

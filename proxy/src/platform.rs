@@ -2,12 +2,12 @@
 //!
 //! The hot path does not come here; CRUD has connections of its own.
 
-use std::{
-    collections::HashSet,
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
-use model::{Catalog, CatalogError, Permission, Revision, TenantId, catalog::CATALOG_CHANNEL, catalog::CATALOG_QUERY};
+use model::{
+    Catalog, CatalogError, Permission, Revision, TenantId, catalog::CATALOG_CHANNEL,
+    catalog::CATALOG_QUERY,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     PgPool,
@@ -66,8 +66,10 @@ impl Platform {
 
     /// The whole catalogue at one moment.
     pub async fn catalog(&self) -> Result<Catalog, PlatformError> {
-        let json: String =
-            sqlx::query_scalar(CATALOG_QUERY).fetch_one(&self.pool).await.map_err(query("loading the catalogue"))?;
+        let json: String = sqlx::query_scalar(CATALOG_QUERY)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(query("loading the catalogue"))?;
         Catalog::parse(&json).map_err(PlatformError::Catalog)
     }
 
@@ -81,7 +83,11 @@ impl Platform {
     }
 
     /// Tells the operator which revision this instance serves.
-    pub async fn acknowledge(&self, instance: &str, revision: Revision) -> Result<(), PlatformError> {
+    pub async fn acknowledge(
+        &self,
+        instance: &str,
+        revision: Revision,
+    ) -> Result<(), PlatformError> {
         sqlx::query("select platform.acknowledge_revision($1, $2)")
             .bind(instance)
             .bind(revision.0)
@@ -92,7 +98,11 @@ impl Platform {
     }
 
     /// What a user of a tenant may do. Permissions that this version does not know are passed over.
-    pub async fn permissions(&self, tenant: TenantId, user: &str) -> Result<HashSet<Permission>, PlatformError> {
+    pub async fn permissions(
+        &self,
+        tenant: TenantId,
+        user: &str,
+    ) -> Result<HashSet<Permission>, PlatformError> {
         let names: Vec<String> = sqlx::query_scalar("select platform.permissions_of($1, $2)")
             .bind(tenant.as_uuid())
             .bind(user)
@@ -109,8 +119,13 @@ impl Platform {
 
     /// Listens for new revisions on a connection of its own.
     pub async fn listen(&self) -> Result<Listener, PlatformError> {
-        let mut listener = PgListener::connect_with(&self.pool).await.map_err(query("connecting to listen"))?;
-        listener.listen(CATALOG_CHANNEL).await.map_err(query("listening for revisions"))?;
+        let mut listener = PgListener::connect_with(&self.pool)
+            .await
+            .map_err(query("connecting to listen"))?;
+        listener
+            .listen(CATALOG_CHANNEL)
+            .await
+            .map_err(query("listening for revisions"))?;
         Ok(Listener(listener))
     }
 
@@ -123,7 +138,11 @@ impl Platform {
 impl Listener {
     /// Waits for the next notification. `false`: the connection was lost, and notifications may be too.
     pub async fn heard(&mut self) -> Result<bool, PlatformError> {
-        let first = self.0.try_recv().await.map_err(query("waiting for a revision"))?;
+        let first = self
+            .0
+            .try_recv()
+            .await
+            .map_err(query("waiting for a revision"))?;
         // One reload serves all that have queued up behind it.
         while self.0.next_buffered().is_some() {}
         Ok(first.is_some())

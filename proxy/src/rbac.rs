@@ -40,7 +40,11 @@ static STORE: Script = Script::new(
 /// The key of a user's set: the tenant as hash tag, the layout's version, the revision, and the user hashed, since
 /// a user id may hold anything.
 fn key(tenant: TenantId, user: &str, revision: Revision) -> String {
-    format!("rbac:{{{tenant}}}:1:{}:{:x}", revision.0, Sha256::digest(user.as_bytes()))
+    format!(
+        "rbac:{{{tenant}}}:1:{}:{:x}",
+        revision.0,
+        Sha256::digest(user.as_bytes())
+    )
 }
 
 type LocalKey = (TenantId, Arc<str>, Revision);
@@ -56,7 +60,11 @@ pub struct Permissions {
 impl Permissions {
     /// Nothing is loaded yet.
     pub fn new(platform: Platform, valkey: Arc<Valkey>) -> Self {
-        Self { platform, valkey, local: Mutex::default() }
+        Self {
+            platform,
+            valkey,
+            local: Mutex::default(),
+        }
     }
 
     /// What the user may do as of that revision. 503 when neither Valkey nor PostgreSQL answers.
@@ -74,11 +82,18 @@ impl Permissions {
         let set = match self.shared(&key).await {
             Some(set) => set,
             None => {
-                let loaded = self.platform.permissions(tenant, user).await.map_err(|error| {
-                    let error = chain_of(&error);
-                    tracing::warn!(error, "permissions cannot be loaded");
-                    Problem::new(ProblemKind::Unavailable, "Permissions cannot be read at the moment.")
-                })?;
+                let loaded = self
+                    .platform
+                    .permissions(tenant, user)
+                    .await
+                    .map_err(|error| {
+                        let error = chain_of(&error);
+                        tracing::warn!(error, "permissions cannot be loaded");
+                        Problem::new(
+                            ProblemKind::Unavailable,
+                            "Permissions cannot be read at the moment.",
+                        )
+                    })?;
                 self.share(key, &loaded).await;
                 loaded
             }
@@ -89,22 +104,32 @@ impl Permissions {
     }
 
     async fn shared(&self, key: &str) -> Option<HashSet<Permission>> {
-        let members: Vec<String> =
-            self.valkey.within(BUDGET, self.valkey.client().smembers(key)).await.ok()?;
+        let members: Vec<String> = self
+            .valkey
+            .within(BUDGET, self.valkey.client().smembers(key))
+            .await
+            .ok()?;
         let marked = members.iter().any(|m| m == MARKER);
         marked.then(|| members.iter().filter_map(|m| m.parse().ok()).collect())
     }
 
     async fn share(&self, key: String, set: &HashSet<Permission>) {
         let fixed = [SHARED_SECONDS.to_string(), MARKER.to_owned()];
-        let args = fixed.into_iter().chain(set.iter().map(Permission::to_string)).map(Into::into).collect();
+        let args = fixed
+            .into_iter()
+            .chain(set.iter().map(Permission::to_string))
+            .map(Into::into)
+            .collect();
         // Valkey away: the next request loads it again.
         let _: Result<i64, _> = self.valkey.run(BUDGET, &STORE, key, args).await;
     }
 
     fn held(&self, key: &LocalKey) -> Option<Arc<HashSet<Permission>>> {
         let local = self.local.lock().unwrap_or_else(PoisonError::into_inner);
-        local.get(key).filter(|(at, _)| at.elapsed() < LOCAL).map(|(_, set)| Arc::clone(set))
+        local
+            .get(key)
+            .filter(|(at, _)| at.elapsed() < LOCAL)
+            .map(|(_, set)| Arc::clone(set))
     }
 
     fn hold(&self, key: LocalKey, set: Arc<HashSet<Permission>>) {

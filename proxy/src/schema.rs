@@ -50,20 +50,33 @@ pub fn handle(
     if let Some((name, _)) = request.query.first() {
         let message = "is no parameter here".to_owned();
         let field = name.clone();
-        return Err(Problem::invalid(vec![FieldError { field, code: FieldCode::UnknownField, message, row: None }]));
+        return Err(Problem::invalid(vec![FieldError {
+            field,
+            code: FieldCode::UnknownField,
+            message,
+            row: None,
+        }]));
     }
     let body = match (module, model) {
         (Some(module), Some(model)) => {
-            let model = caller.catalog.model(&caller.tenant, module, model).ok_or_else(Problem::not_found)?;
+            let model = caller
+                .catalog
+                .model(&caller.tenant, module, model)
+                .ok_or_else(Problem::not_found)?;
             caller.require(&Permission::on(model.name(), Action::Read))?;
             encode(caller, describe::describe(caller, model))
         }
         (module, _) => {
             let listed = |m: &&std::sync::Arc<ModuleModel>| {
-                module.is_none_or(|name| m.name().module.as_str() == name) && may_read(caller, m.name())
+                module.is_none_or(|name| m.name().module.as_str() == name)
+                    && may_read(caller, m.name())
             };
-            let models: Vec<_> =
-                caller.catalog.models(&caller.tenant).filter(listed).map(|m| summary(caller, m)).collect();
+            let models: Vec<_> = caller
+                .catalog
+                .models(&caller.tenant)
+                .filter(listed)
+                .map(|m| summary(caller, m))
+                .collect();
             encode(caller, models)
         }
     };
@@ -71,19 +84,32 @@ pub fn handle(
 }
 
 fn encode<T: Serialize>(caller: &Caller, data: T) -> Vec<u8> {
-    let answer = Answer { data, meta: Meta { revision: caller.catalog.revision.0 } };
+    let answer = Answer {
+        data,
+        meta: Meta {
+            revision: caller.catalog.revision.0,
+        },
+    };
     serde_json::to_vec(&answer).expect("a schema is plain data")
 }
 
 /// The digest of the answer, since it depends on the caller as well as on the revision.
 fn with_etag(request: &Request, body: Vec<u8>) -> Reply {
     let tag = format!("\"{:.32}\"", format!("{:x}", Sha256::digest(&body)));
-    let known = request.headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
+    let known = request
+        .headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
     let matches = known.flat_map(|v| v.split(',')).any(|t| {
         let t = t.trim();
         t == "*" || t.strip_prefix("W/").unwrap_or(t) == tag
     });
-    let reply = if matches { Reply::empty(StatusCode::NOT_MODIFIED) } else { Reply::json(StatusCode::OK, body) };
+    let reply = if matches {
+        Reply::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        Reply::json(StatusCode::OK, body)
+    };
     reply
         .with_header(header::ETAG, &tag)
         .with_header(header::CACHE_CONTROL, "private, no-cache")
@@ -114,7 +140,11 @@ fn may_read(caller: &Caller, name: &ModelName) -> bool {
 }
 
 fn held(caller: &Caller, name: &ModelName) -> Vec<&'static str> {
-    Action::ALL.into_iter().filter(|action| may(caller, name, *action)).map(Action::as_str).collect()
+    Action::ALL
+        .into_iter()
+        .filter(|action| may(caller, name, *action))
+        .map(Action::as_str)
+        .collect()
 }
 
 #[cfg(test)]

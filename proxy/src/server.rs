@@ -50,10 +50,14 @@ pub enum StartError {
 pub fn run(config: Config, shutdown: Shutdown) -> Result<(), StartError> {
     // The server library panics in a thread of its own when it cannot bind.
     for address in [config.listen, config.admin_listen] {
-        std::net::TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
+        std::net::TcpListener::bind(address)
+            .map_err(|source| StartError::Listen { address, source })?;
     }
     let metrics = Arc::new(Metrics::default());
-    let chain = Arc::new(Chain::new(Verifier::load(config.auth.clone())?, Arc::clone(&metrics)));
+    let chain = Arc::new(Chain::new(
+        Verifier::load(config.auth.clone())?,
+        Arc::clone(&metrics),
+    ));
     let health = Arc::new(Health::new(Arc::clone(&chain)));
 
     let conf = ServerConf {
@@ -69,18 +73,32 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<(), StartError> {
     server.bootstrap();
 
     let edge = app::Edge::new(Arc::clone(&chain), &config);
-    let front = front::Front::new(http_proxy(&server.configuration, edge), Arc::clone(&metrics), config.problem_base.clone());
+    let front = front::Front::new(
+        http_proxy(&server.configuration, edge),
+        Arc::clone(&metrics),
+        config.problem_base.clone(),
+    );
     let mut public = Service::new("public".to_owned(), front);
     public.add_tcp(&config.listen.to_string());
     let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(&health), metrics));
     admin.threads = Some(1);
     admin.add_tcp(&config.admin_listen.to_string());
-    let start = start::Start::new(config, chain, Arc::clone(&health), shutdown.on_drained, shutdown.on_fault);
+    let start = start::Start::new(
+        config,
+        chain,
+        Arc::clone(&health),
+        shutdown.on_drained,
+        shutdown.on_fault,
+    );
     server.add_service(public);
     server.add_service(admin);
     server.add_service(background_service("start", start));
 
-    let shutdown_signal = Box::new(shutdown::Announced { signal: shutdown.signal, wait: shutdown.wait, health });
+    let shutdown_signal = Box::new(shutdown::Announced {
+        signal: shutdown.signal,
+        wait: shutdown.wait,
+        health,
+    });
     server.run(RunArgs { shutdown_signal });
     Ok(())
 }

@@ -11,9 +11,16 @@ pub struct LogFilterError;
 
 /// Starts logging; `SEPTEM_LOG` is an env-filter, `info` by default. Call once.
 pub fn init_logs() -> Result<(), LogFilterError> {
-    let filter = std::env::var("SEPTEM_LOG").ok().filter(|f| !f.is_empty()).unwrap_or_else(|| "info".into());
+    let filter = std::env::var("SEPTEM_LOG")
+        .ok()
+        .filter(|f| !f.is_empty())
+        .unwrap_or_else(|| "info".into());
     let filter = EnvFilter::try_new(filter).map_err(|_| LogFilterError)?;
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .init();
     Ok(())
 }
 

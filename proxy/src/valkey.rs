@@ -15,7 +15,7 @@ use fred::{
     interfaces::{ClientLike as _, LuaInterface as _},
     types::{
         Builder, FromValue, MultipleKeys, Value,
-        config::{Config, ReconnectPolicy},
+        config::{Config, ReconnectPolicy, UnresponsiveConfig},
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -26,6 +26,8 @@ use crate::telemetry::metrics::Metrics;
 const FAILURES_MAX: u32 = 5;
 /// How long an open breaker lets nothing through before one call may try.
 const OPEN: Duration = Duration::from_millis(500);
+/// How long a server that owes answers may be silent before the connection is made anew.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Commands that may wait for a connection; beyond that they fail at once.
 const BUFFERED_COMMANDS_MAX: usize = 4096;
 
@@ -48,7 +50,10 @@ pub struct Script {
 impl Script {
     /// A script of that text.
     pub const fn new(text: &'static str) -> Self {
-        Self { text, digest: OnceLock::new() }
+        Self {
+            text,
+            digest: OnceLock::new(),
+        }
     }
 }
 
@@ -74,6 +79,11 @@ impl Valkey {
                 c.max_command_attempts = 1;
                 c.max_command_buffer_len = BUFFERED_COMMANDS_MAX;
                 c.reconnect_on_auth_error = true;
+                // A connection that went silent is given up: packets may be lost without a sign.
+                c.unresponsive = UnresponsiveConfig {
+                    max_timeout: Some(SILENCE_MAX),
+                    interval: Duration::from_secs(2),
+                };
                 c.tcp.nodelay = Some(true);
             })
             .with_performance_config(|p| p.default_command_timeout = Duration::from_secs(5))
@@ -82,7 +92,13 @@ impl Valkey {
             .map_err(ValkeyUrlError)?;
         drop(client.connect());
         let (failures, open_until) = (AtomicU32::new(0), AtomicU64::new(0));
-        Ok(Self { client, metrics, started: Instant::now(), failures, open_until })
+        Ok(Self {
+            client,
+            metrics,
+            started: Instant::now(),
+            failures,
+            open_until,
+        })
     }
 
     /// The client, for the modules that hold commands of their own. Calls go through [`Self::within`].
@@ -133,7 +149,11 @@ impl Valkey {
         let keys = keys.into();
         self.within(budget, async {
             if let Some(digest) = script.digest.get() {
-                match self.client.evalsha(digest.as_str(), keys.clone(), args.clone()).await {
+                match self
+                    .client
+                    .evalsha(digest.as_str(), keys.clone(), args.clone())
+                    .await
+                {
                     Err(error) if error.details().starts_with("NOSCRIPT") => {}
                     answer => return answer,
                 }
@@ -156,17 +176,25 @@ impl Valkey {
         }
         let (until, now) = (self.open_until.load(Ordering::Relaxed), self.now_ms());
         let next = now + OPEN.as_millis() as u64;
-        now >= until && self.open_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        now >= until
+            && self
+                .open_until
+                .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     fn failed(&self, reason: &str) {
         self.metrics.valkey_failures.inc();
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if failures >= FAILURES_MAX {
-            self.open_until.store(self.now_ms() + OPEN.as_millis() as u64, Ordering::Relaxed);
+            self.open_until
+                .store(self.now_ms() + OPEN.as_millis() as u64, Ordering::Relaxed);
         }
         if failures == FAILURES_MAX {
-            tracing::warn!(reason, "Valkey does not answer; requests are served without it");
+            tracing::warn!(
+                reason,
+                "Valkey does not answer; requests are served without it"
+            );
         }
     }
 }

@@ -9,3 +9,4 @@ mod failures;
 mod fences;
 mod filters;
 mod lab;
+mod models;

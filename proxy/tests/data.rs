@@ -3,7 +3,11 @@
 mod concurrency;
 mod isolation;
 mod lists;
+mod login;
+mod noise;
 mod plans;
 mod records;
+mod relations;
+mod tls;
 mod values;
 mod wire;

@@ -3,6 +3,8 @@
 mod cached;
 mod client;
 mod faults;
+mod forwarder;
 mod framing;
 mod reach;
+mod road;
 mod world;

@@ -58,6 +58,8 @@ pub struct Catalog {
     pub database: String,
     served: BTreeMap<ModelName, Arc<ModuleModel>>,
     captured: BTreeMap<ModelName, Arc<ModuleModel>>,
+    /// Served or not: a retained row still refers to what it refers to.
+    all: Vec<Arc<ModuleModel>>,
     tenants: HashMap<TenantId, Arc<Tenant>>,
 }
 
@@ -72,8 +74,10 @@ impl Catalog {
         let document: Document = serde_json::from_str(json).map_err(CatalogError)?;
         let mut served = BTreeMap::new();
         let mut captured = BTreeMap::new();
+        let mut all = Vec::with_capacity(document.models.len());
         for entry in document.models {
             let model = Arc::new(entry.document);
+            all.push(Arc::clone(&model));
             if entry.served && model.auto_api() {
                 served.insert(model.name().clone(), Arc::clone(&model));
             }
@@ -81,13 +85,18 @@ impl Catalog {
                 captured.insert(model.name().clone(), model);
             }
         }
-        let tenants = document.tenants.into_iter().map(|t| (t.id, Arc::new(t))).collect();
+        let tenants = document
+            .tenants
+            .into_iter()
+            .map(|t| (t.id, Arc::new(t)))
+            .collect();
         Ok(Self {
             revision: document.revision,
             generation: document.generation,
             database: document.database,
             served,
             captured,
+            all,
             tenants,
         })
     }
@@ -105,29 +114,47 @@ impl Catalog {
     /// A served model of a module that this tenant has. Unknown module, module not installed and unknown model
     /// look the same.
     pub fn model(&self, tenant: &Tenant, module: &str, model: &str) -> Option<&Arc<ModuleModel>> {
-        let name = ModelName { module: tenant.modules.get(module)?.clone(), model: model.parse().ok()? };
+        let name = ModelName {
+            module: tenant.modules.get(module)?.clone(),
+            model: model.parse().ok()?,
+        };
         self.served.get(&name)
     }
 
     /// Every served model of the modules that this tenant has, by name.
     pub fn models<'a>(&'a self, tenant: &'a Tenant) -> impl Iterator<Item = &'a Arc<ModuleModel>> {
-        self.served.values().filter(|m| tenant.modules.contains(&m.name().module))
+        self.served
+            .values()
+            .filter(|m| tenant.modules.contains(&m.name().module))
     }
 
     /// Every model with a field that references `target`, with that field: the to-many side of a relation.
-    /// Not narrowed to a tenant: a row that refers to another is in the same database whatever is installed.
-    pub fn referrers<'a>(&'a self, target: &'a ModelName) -> impl Iterator<Item = (&'a Arc<ModuleModel>, &'a Field)> {
-        self.served.values().flat_map(move |model| {
+    /// Not narrowed to a tenant or to what is served: a row that refers to another does so whatever is installed,
+    /// and a retained one too.
+    pub fn referrers<'a>(
+        &'a self,
+        target: &'a ModelName,
+    ) -> impl Iterator<Item = (&'a Arc<ModuleModel>, &'a Field)> {
+        self.all.iter().flat_map(move |model| {
             let refers = |f: &&Field| {
-                f.references.as_ref().is_some_and(|r| r.module == target.module && r.model == target.model)
+                f.references
+                    .as_ref()
+                    .is_some_and(|r| r.module == target.module && r.model == target.model)
             };
-            model.fields().iter().filter(refers).map(move |field| (model, field))
+            model
+                .fields()
+                .iter()
+                .filter(refers)
+                .map(move |field| (model, field))
         })
     }
 
     /// A model whose changes go to ClickHouse, served or not.
     pub fn captured(&self, schema: &str, table: &str) -> Option<&Arc<ModuleModel>> {
-        let name = ModelName { module: schema.parse().ok()?, model: table.parse().ok()? };
+        let name = ModelName {
+            module: schema.parse().ok()?,
+            model: table.parse().ok()?,
+        };
         self.captured.get(&name)
     }
 
@@ -158,8 +185,17 @@ mod tests {
         let id = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01".parse().unwrap();
         let tenant = catalog.tenant(&id).unwrap();
         assert!(catalog.model(tenant, "crm", "deals").is_some());
-        for (module, model) in [("crm", "old"), ("hr", "people"), ("crm", "x"), ("no", "deals"), ("crm", "DEALS")] {
-            assert!(catalog.model(tenant, module, model).is_none(), "{module}.{model}");
+        for (module, model) in [
+            ("crm", "old"),
+            ("hr", "people"),
+            ("crm", "x"),
+            ("no", "deals"),
+            ("crm", "DEALS"),
+        ] {
+            assert!(
+                catalog.model(tenant, module, model).is_none(),
+                "{module}.{model}"
+            );
         }
         assert_eq!(catalog.models(tenant).count(), 1);
         assert!(catalog.captured("crm", "old").is_some());

@@ -9,7 +9,11 @@ pub const DECIMAL_PRECISION_MAX: u8 = 38;
 
 /// The type of a field; each has one PostgreSQL and one ClickHouse type (crate `sql`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "lowercase",
+    rename_all_fields = "camelCase"
+)]
 pub enum FieldType {
     /// `true` or `false`.
     Bool,
@@ -126,7 +130,10 @@ impl FieldType {
 
     /// Whether `sum` and `avg` make sense of it.
     pub fn is_numeric(&self) -> bool {
-        matches!(self, Self::Int16 | Self::Int32 | Self::Int64 | Self::Float64 | Self::Decimal { .. })
+        matches!(
+            self,
+            Self::Int16 | Self::Int32 | Self::Int64 | Self::Float64 | Self::Decimal { .. }
+        )
     }
 }
 

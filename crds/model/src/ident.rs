@@ -42,7 +42,11 @@ impl FromStr for Ident {
         if text.len() > IDENT_BYTES_MAX {
             return Err(IdentError::TooLong);
         }
-        let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let word = |w: &str| {
+            !w.is_empty()
+                && w.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
         let starts_with_letter = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         if starts_with_letter && text.split('_').all(word) {
             Ok(Self(text.into()))
@@ -78,7 +82,9 @@ impl Serialize for Ident {
 
 impl<'de> Deserialize<'de> for Ident {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -91,7 +97,21 @@ mod tests {
         for good in ["a", "crm", "company_id", "a1_2b", &"a".repeat(48)] {
             assert!(Ident::from_str(good).is_ok(), "{good}");
         }
-        for bad in ["", "_a", "a_", "a__b", "1a", "A", "a-b", "a b", "a\0", "é", "a;drop", "a\"", &"a".repeat(49)] {
+        for bad in [
+            "",
+            "_a",
+            "a_",
+            "a__b",
+            "1a",
+            "A",
+            "a-b",
+            "a b",
+            "a\0",
+            "é",
+            "a;drop",
+            "a\"",
+            &"a".repeat(49),
+        ] {
             assert!(Ident::from_str(bad).is_err(), "{bad}");
         }
     }

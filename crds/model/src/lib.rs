@@ -16,5 +16,5 @@ pub use field::{Field, FieldType, Reference, ScalarType};
 pub use ident::{Ident, IdentError};
 pub use module_model::{Column, Draft, Index, ModelName, ModuleModel, Violation};
 pub use permission::{Action, Permission};
-pub use value::{ValueError, ValueUse, parse_value};
 pub use tenant::{Tenant, TenantId, TenantState};
+pub use value::{ValueError, ValueUse, parse_value};

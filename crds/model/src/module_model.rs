@@ -10,15 +10,44 @@ use crate::{
 };
 
 /// Modules that would collide with a schema, a path or a database of ours.
-pub const RESERVED_MODULES: [&str; 8] =
-    ["platform", "public", "information_schema", "iam", "cache", "schema", "auth", "realtime"];
+pub const RESERVED_MODULES: [&str; 8] = [
+    "platform",
+    "public",
+    "information_schema",
+    "iam",
+    "cache",
+    "schema",
+    "auth",
+    "realtime",
+];
 /// Models that would collide with a path under `/v1/data/{module}`.
 pub const RESERVED_MODELS: [&str; 3] = ["batch", "analytics", "restore"];
 /// Fields that would collide with a system column or a query parameter.
 pub const RESERVED_FIELDS: [&str; 24] = [
-    "id", "tenant_id", "created_at", "updated_at", "created_by", "updated_by", "version", "deleted_at", "delete_id",
-    "record_id", "select", "order", "limit", "offset", "cursor", "include", "count", "deleted", "distinct", "columns",
-    "on_conflict", "and", "or", "not",
+    "id",
+    "tenant_id",
+    "created_at",
+    "updated_at",
+    "created_by",
+    "updated_by",
+    "version",
+    "deleted_at",
+    "delete_id",
+    "record_id",
+    "select",
+    "order",
+    "limit",
+    "offset",
+    "cursor",
+    "include",
+    "count",
+    "deleted",
+    "distinct",
+    "columns",
+    "on_conflict",
+    "and",
+    "or",
+    "not",
 ];
 /// Most fields of a model (DESIGN 4: keeps the API server's estimate of the CEL rules inside its budget).
 pub const FIELDS_MAX: usize = 128;
@@ -180,7 +209,8 @@ impl TryFrom<Draft> for ModuleModel {
 }
 
 fn ident(name: &str) -> Ident {
-    name.parse().expect("names of system columns are identifiers")
+    name.parse()
+        .expect("names of system columns are identifiers")
 }
 
 fn columns_of(draft: &Draft) -> Vec<Column> {
@@ -211,10 +241,18 @@ fn columns_of(draft: &Draft) -> Vec<Column> {
 
 fn violations_of(draft: &Draft) -> Vec<Violation> {
     let mut found = Vec::new();
-    let mut report = |path: String, message: &str| found.push(Violation { path, message: message.to_owned() });
+    let mut report = |path: String, message: &str| {
+        found.push(Violation {
+            path,
+            message: message.to_owned(),
+        })
+    };
 
     let module = draft.name.module.as_str();
-    if RESERVED_MODULES.contains(&module) || module.starts_with("pg_") || module.starts_with("septem") {
+    if RESERVED_MODULES.contains(&module)
+        || module.starts_with("pg_")
+        || module.starts_with("septem")
+    {
         report("spec.module".into(), "is reserved");
     }
     if RESERVED_MODELS.contains(&draft.name.model.as_str()) {
@@ -234,7 +272,10 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
             report(format!("{path}.name"), "is used twice");
         }
         if RESERVED_FIELDS.contains(&field.name.as_str()) {
-            report(format!("{path}.name"), "is reserved for a system column or a query parameter");
+            report(
+                format!("{path}.name"),
+                "is reserved for a system column or a query parameter",
+            );
         }
         check_field(field, &path, &mut report);
     }
@@ -242,11 +283,21 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
     for (i, field) in draft.fields.iter().enumerate() {
         let relation = field.name.as_str().strip_suffix("_id");
         if field.references.is_some() && relation.is_some_and(|r| names.contains(r)) {
-            report(format!("spec.fields[{i}].name"), "names a relation that is also a field");
+            report(
+                format!("spec.fields[{i}].name"),
+                "names a relation that is also a field",
+            );
         }
     }
 
-    let system = ["id", "created_at", "updated_at", "created_by", "updated_by", "version"];
+    let system = [
+        "id",
+        "created_at",
+        "updated_at",
+        "created_by",
+        "updated_by",
+        "version",
+    ];
     for (kind, list) in [("indexes", &draft.indexes), ("unique", &draft.unique)] {
         let mut index_names = BTreeSet::new();
         for (i, index) in list.iter().enumerate() {
@@ -259,11 +310,20 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
             }
             for (j, name) in index.fields.iter().enumerate() {
                 let field = draft.fields.iter().find(|f| f.name == *name);
-                let known = field.is_some() || (kind == "indexes" && system.contains(&name.as_str()));
+                let known =
+                    field.is_some() || (kind == "indexes" && system.contains(&name.as_str()));
                 if !known {
-                    report(format!("{path}.fields[{j}]"), "names no field of this model");
-                } else if field.is_some_and(|f| matches!(f.field_type, FieldType::Json | FieldType::Array { .. })) {
-                    report(format!("{path}.fields[{j}]"), "a json or array field has no order to index");
+                    report(
+                        format!("{path}.fields[{j}]"),
+                        "names no field of this model",
+                    );
+                } else if field.is_some_and(|f| {
+                    matches!(f.field_type, FieldType::Json | FieldType::Array { .. })
+                }) {
+                    report(
+                        format!("{path}.fields[{j}]"),
+                        "a json or array field has no order to index",
+                    );
                 }
             }
         }
@@ -280,7 +340,9 @@ fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str))
                 report(format!("{path}.scale"), "must not exceed precision");
             }
         }
-        FieldType::Text { max_length: Some(0) } => report(format!("{path}.maxLength"), "must be at least 1"),
+        FieldType::Text {
+            max_length: Some(0),
+        } => report(format!("{path}.maxLength"), "must be at least 1"),
         FieldType::Enum { values } => {
             let distinct: BTreeSet<_> = values.iter().collect();
             if values.is_empty() || values.len() > 64 || distinct.len() != values.len() {
@@ -288,7 +350,10 @@ fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str))
             }
             for (i, value) in values.iter().enumerate() {
                 if value.is_empty() || value.len() > 63 || value.contains('\0') {
-                    report(format!("{path}.values[{i}]"), "must have 1 to 63 bytes and no U+0000");
+                    report(
+                        format!("{path}.values[{i}]"),
+                        "must have 1 to 63 bytes and no U+0000",
+                    );
                 }
             }
         }
@@ -297,7 +362,9 @@ fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str))
     if field.references.is_some() && field.field_type != FieldType::Uuid {
         report(format!("{path}.references"), "needs type uuid");
     }
-    let Some(default) = &field.default else { return };
+    let Some(default) = &field.default else {
+        return;
+    };
     if field.references.is_some() {
         report(format!("{path}.default"), "a reference has no default");
     }
@@ -307,14 +374,14 @@ fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str))
         _ => false,
     };
     // Decimal bounds are checked above; without them the parser below has no meaning.
-    let decimal_ok =
-        !matches!(field.field_type, FieldType::Decimal { precision, scale } if precision == 0 || precision > 38 || scale > precision);
+    let decimal_ok = !matches!(field.field_type, FieldType::Decimal { precision, scale } if precision == 0 || precision > 38 || scale > precision);
     if matches!(field.field_type, FieldType::Array { .. }) {
         report(format!("{path}.default"), "an array has no default");
-    } else if !special && decimal_ok {
-        if let Err(error) = parse_value(&field.field_type, default, ValueUse::Store) {
-            report(format!("{path}.default"), &error.to_string());
-        }
+    } else if !special
+        && decimal_ok
+        && let Err(error) = parse_value(&field.field_type, default, ValueUse::Store)
+    {
+        report(format!("{path}.default"), &error.to_string());
     }
 }
 
@@ -347,14 +414,28 @@ mod tests {
     #[test]
     fn a_model_survives_its_catalogue_document() {
         let model: ModuleModel = serde_json::from_value(deals()).unwrap();
-        let again: ModuleModel = serde_json::from_str(&serde_json::to_string(&model).unwrap()).unwrap();
+        let again: ModuleModel =
+            serde_json::from_str(&serde_json::to_string(&model).unwrap()).unwrap();
         assert_eq!(model, again);
-        let names: Vec<_> = model.record_columns().iter().map(|c| c.name.as_str()).collect();
+        let names: Vec<_> = model
+            .record_columns()
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect();
         assert_eq!(
             names,
             [
-                "id", "title", "amount", "stage", "company_id", "tags", "created_at", "updated_at", "created_by",
-                "updated_by", "version"
+                "id",
+                "title",
+                "amount",
+                "stage",
+                "company_id",
+                "tags",
+                "created_at",
+                "updated_at",
+                "created_by",
+                "updated_by",
+                "version"
             ]
         );
     }
@@ -368,13 +449,31 @@ mod tests {
         };
         assert_eq!(with("/module", "pg_x".into()), ["spec.module"]);
         assert_eq!(with("/model", "batch".into()), ["spec.model"]);
-        assert_eq!(with("/fields/0/name", "version".into()), ["spec.fields[0].name"]);
-        assert_eq!(with("/fields/0/name", "company".into()), ["spec.fields[3].name"]);
+        assert_eq!(
+            with("/fields/0/name", "version".into()),
+            ["spec.fields[0].name"]
+        );
+        assert_eq!(
+            with("/fields/0/name", "company".into()),
+            ["spec.fields[3].name"]
+        );
         assert_eq!(with("/fields/1/scale", 13.into()), ["spec.fields[1].scale"]);
-        assert_eq!(with("/fields/1/default", "0.001".into()), ["spec.fields[1].default"]);
-        assert_eq!(with("/fields/2/default", "gone".into()), ["spec.fields[2].default"]);
-        assert_eq!(with("/indexes/0/fields/0", "tags".into()), ["spec.indexes[0].fields[0]"]);
-        assert_eq!(with("/indexes/0/fields/0", "nope".into()), ["spec.indexes[0].fields[0]"]);
+        assert_eq!(
+            with("/fields/1/default", "0.001".into()),
+            ["spec.fields[1].default"]
+        );
+        assert_eq!(
+            with("/fields/2/default", "gone".into()),
+            ["spec.fields[2].default"]
+        );
+        assert_eq!(
+            with("/indexes/0/fields/0", "tags".into()),
+            ["spec.indexes[0].fields[0]"]
+        );
+        assert_eq!(
+            with("/indexes/0/fields/0", "nope".into()),
+            ["spec.indexes[0].fields[0]"]
+        );
         assert_eq!(with("/maxPageSize", 0.into()), ["spec.limits.maxPageSize"]);
     }
 }

@@ -51,7 +51,13 @@ impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(name, action) => {
-                write!(f, "{}.{}.{}", name.module.as_str(), name.model.as_str(), action.as_str())
+                write!(
+                    f,
+                    "{}.{}.{}",
+                    name.module.as_str(),
+                    name.model.as_str(),
+                    action.as_str()
+                )
             }
             Self::CacheRead => f.write_str("cache.read"),
             Self::CacheWrite => f.write_str("cache.write"),
@@ -76,9 +82,13 @@ impl FromStr for Permission {
         let mut parts = text.split('.');
         let mut ident = || parts.next().and_then(|p| Ident::from_str(p).ok());
         let (module, model) = (ident(), ident());
-        let action = parts.next().and_then(|p| Action::ALL.into_iter().find(|a| a.as_str() == p));
+        let action = parts
+            .next()
+            .and_then(|p| Action::ALL.into_iter().find(|a| a.as_str() == p));
         match (module, model, action, parts.next()) {
-            (Some(module), Some(model), Some(action), None) => Ok(Self::Model(ModelName { module, model }, action)),
+            (Some(module), Some(model), Some(action), None) => {
+                Ok(Self::Model(ModelName { module, model }, action))
+            }
             _ => Err(UnknownPermission),
         }
     }
@@ -90,10 +100,23 @@ mod tests {
 
     #[test]
     fn a_permission_prints_as_it_parses() {
-        for text in ["crm.deals.read", "crm.deals.write", "a_b.c_d.delete", "cache.read", "cache.write"] {
+        for text in [
+            "crm.deals.read",
+            "crm.deals.write",
+            "a_b.c_d.delete",
+            "cache.read",
+            "cache.write",
+        ] {
             assert_eq!(Permission::from_str(text).unwrap().to_string(), text);
         }
-        for text in ["crm.deals", "crm.deals.own", "crm..read", "crm.deals.read.x", "iam.roles.read.", "*"] {
+        for text in [
+            "crm.deals",
+            "crm.deals.own",
+            "crm..read",
+            "crm.deals.read.x",
+            "iam.roles.read.",
+            "*",
+        ] {
             assert!(Permission::from_str(text).is_err(), "{text}");
         }
     }

@@ -43,7 +43,11 @@ pub enum ValueError {
 ///
 /// Arrays are refused as [`ValueError::Malformed`]: their elements are parsed one by one by the caller.
 /// JSON is checked for syntax and returned as it is.
-pub fn parse_value(field_type: &FieldType, text: &str, usage: ValueUse) -> Result<String, ValueError> {
+pub fn parse_value(
+    field_type: &FieldType,
+    text: &str,
+    usage: ValueUse,
+) -> Result<String, ValueError> {
     if text.contains('\0') {
         return Err(ValueError::Nul);
     }
@@ -133,8 +137,14 @@ fn parse_float(text: &str) -> Result<String, ValueError> {
     }
 }
 
-fn parse_decimal(text: &str, precision: u8, scale: u8, usage: ValueUse) -> Result<String, ValueError> {
-    let (negative, whole, fraction, exponent) = split_number(text).ok_or(ValueError::Malformed("a number"))?;
+fn parse_decimal(
+    text: &str,
+    precision: u8,
+    scale: u8,
+    usage: ValueUse,
+) -> Result<String, ValueError> {
+    let (negative, whole, fraction, exponent) =
+        split_number(text).ok_or(ValueError::Malformed("a number"))?;
     // All digits with the point moved by the exponent: no floating point touches a decimal.
     let digits: String = whole.chars().chain(fraction.chars()).collect();
     let point = whole.len() as i64 + i64::from(exponent);
@@ -148,16 +158,25 @@ fn parse_decimal(text: &str, precision: u8, scale: u8, usage: ValueUse) -> Resul
     };
     let whole = whole.trim_start_matches('0');
     let fraction = fraction.trim_end_matches('0');
-    let fits = whole.len() <= usize::from(precision - scale) && fraction.len() <= usize::from(scale);
+    let fits =
+        whole.len() <= usize::from(precision - scale) && fraction.len() <= usize::from(scale);
     // A filter may name more digits than the field has; past the engines' own bound nothing can match.
     let bound = usize::from(crate::field::DECIMAL_PRECISION_MAX);
     let comparable = whole.len() + fraction.len() <= bound;
     if !(fits || usage == ValueUse::Compare && comparable) {
         return Err(ValueError::OutOfRange);
     }
-    let sign = if negative && !(whole.is_empty() && fraction.is_empty()) { "-" } else { "" };
+    let sign = if negative && !(whole.is_empty() && fraction.is_empty()) {
+        "-"
+    } else {
+        ""
+    };
     let whole = if whole.is_empty() { "0" } else { whole };
-    Ok(if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
+    Ok(if fraction.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    })
 }
 
 fn parse_uuid(text: &str) -> Result<String, ValueError> {
@@ -168,7 +187,11 @@ fn parse_uuid(text: &str) -> Result<String, ValueError> {
 }
 
 fn year_in_range(year: i32) -> Result<(), ValueError> {
-    if (1..=9999).contains(&year) { Ok(()) } else { Err(ValueError::OutOfRange) }
+    if (1..=9999).contains(&year) {
+        Ok(())
+    } else {
+        Err(ValueError::OutOfRange)
+    }
 }
 
 fn parse_date(text: &str) -> Result<String, ValueError> {
@@ -228,11 +251,15 @@ fn parse_inet(text: &str) -> Result<String, ValueError> {
     };
     let address: IpAddr = address.parse().map_err(|_| malformed)?;
     let most = if address.is_ipv4() { 32 } else { 128 };
-    let Some(bits) = bits else { return Ok(address.to_string()) };
+    let Some(bits) = bits else {
+        return Ok(address.to_string());
+    };
     match bits.parse::<u8>() {
-        Ok(n) if n <= most && n.to_string() == bits => {
-            Ok(if n == most { address.to_string() } else { format!("{address}/{n}") })
-        }
+        Ok(n) if n <= most && n.to_string() == bits => Ok(if n == most {
+            address.to_string()
+        } else {
+            format!("{address}/{n}")
+        }),
         _ => Err(malformed),
     }
 }
@@ -243,7 +270,11 @@ mod tests {
 
     fn check(field_type: &FieldType, usage: ValueUse, cases: &[(&str, Option<&str>)]) {
         for (text, expected) in cases {
-            assert_eq!(parse_value(field_type, text, usage).ok().as_deref(), *expected, "{text}");
+            assert_eq!(
+                parse_value(field_type, text, usage).ok().as_deref(),
+                *expected,
+                "{text}"
+            );
         }
     }
 
@@ -266,8 +297,20 @@ mod tests {
                 (" 1", None),
             ],
         );
-        check(&FieldType::Float64, ValueUse::Store, &[("1e400", None), ("NaN", None), ("1.5", Some("1.5")), ("-2E-1", Some("-0.2"))]);
-        let decimal = FieldType::Decimal { precision: 12, scale: 2 };
+        check(
+            &FieldType::Float64,
+            ValueUse::Store,
+            &[
+                ("1e400", None),
+                ("NaN", None),
+                ("1.5", Some("1.5")),
+                ("-2E-1", Some("-0.2")),
+            ],
+        );
+        let decimal = FieldType::Decimal {
+            precision: 12,
+            scale: 2,
+        };
         check(
             &decimal,
             ValueUse::Store,
@@ -286,7 +329,11 @@ mod tests {
                 ("1.", None),
             ],
         );
-        check(&decimal, ValueUse::Compare, &[("1.505", Some("1.505")), ("1e9999", None)]);
+        check(
+            &decimal,
+            ValueUse::Compare,
+            &[("1.505", Some("1.505")), ("1e9999", None)],
+        );
     }
 
     #[test]
@@ -295,8 +342,14 @@ mod tests {
             &FieldType::Timestamp,
             ValueUse::Store,
             &[
-                ("2026-01-02T03:04:05+02:00", Some("2026-01-02T01:04:05.000000Z")),
-                ("2026-01-02T03:04:05.123456Z", Some("2026-01-02T03:04:05.123456Z")),
+                (
+                    "2026-01-02T03:04:05+02:00",
+                    Some("2026-01-02T01:04:05.000000Z"),
+                ),
+                (
+                    "2026-01-02T03:04:05.123456Z",
+                    Some("2026-01-02T03:04:05.123456Z"),
+                ),
                 ("2026-01-02T03:04:05", Some("2026-01-02T03:04:05.000000Z")),
                 ("2026-01-02T03:04:05.1234567Z", None),
                 ("2026-01-02", None),
@@ -306,18 +359,51 @@ mod tests {
                 ("2026-01-02T23:59:60Z", None),
             ],
         );
-        check(&FieldType::Date, ValueUse::Store, &[("2026-02-28", Some("2026-02-28")), ("2026-2-28", None), ("today", None)]);
-        check(&FieldType::Time, ValueUse::Store, &[("03:04:05", Some("03:04:05.000000")), ("24:00:00", None)]);
+        check(
+            &FieldType::Date,
+            ValueUse::Store,
+            &[
+                ("2026-02-28", Some("2026-02-28")),
+                ("2026-2-28", None),
+                ("today", None),
+            ],
+        );
+        check(
+            &FieldType::Time,
+            ValueUse::Store,
+            &[("03:04:05", Some("03:04:05.000000")), ("24:00:00", None)],
+        );
     }
 
     #[test]
     fn texts_have_bounds_and_no_nul() {
-        let text = FieldType::Text { max_length: Some(3) };
-        check(&text, ValueUse::Store, &[("äöü", Some("äöü")), ("abcd", None), ("a\0", None)]);
+        let text = FieldType::Text {
+            max_length: Some(3),
+        };
+        check(
+            &text,
+            ValueUse::Store,
+            &[("äöü", Some("äöü")), ("abcd", None), ("a\0", None)],
+        );
         check(&text, ValueUse::Compare, &[("abcd", Some("abcd"))]);
-        let stage = FieldType::Enum { values: vec!["open".into(), "won".into()] };
-        check(&stage, ValueUse::Store, &[("open", Some("open")), ("Open", None)]);
+        let stage = FieldType::Enum {
+            values: vec!["open".into(), "won".into()],
+        };
+        check(
+            &stage,
+            ValueUse::Store,
+            &[("open", Some("open")), ("Open", None)],
+        );
         check(&stage, ValueUse::Compare, &[("lost", Some("lost"))]);
-        check(&FieldType::Inet, ValueUse::Store, &[("10.0.0.1/32", Some("10.0.0.1")), ("10.0.0.0/8", Some("10.0.0.0/8")), ("10.0.0.0/08", None), ("x", None)]);
+        check(
+            &FieldType::Inet,
+            ValueUse::Store,
+            &[
+                ("10.0.0.1/32", Some("10.0.0.1")),
+                ("10.0.0.0/8", Some("10.0.0.0/8")),
+                ("10.0.0.0/08", None),
+                ("x", None),
+            ],
+        );
     }
 }

@@ -52,12 +52,33 @@ export class Client {
     }
   }
 
-  /** Creates the record or finds that it is there already: `created` or `present`. */
+  /** Creates the record, finds it as it is to be, or puts it right: `created`, `present` or `restored`. */
   async ensure(path, record) {
-    const answer = await this.send('POST', path, record);
-    if (answer.status === 201) return 'created';
+    const { id, ...fields } = record;
+    const created = await this.send('POST', path, record);
+    if (created.status === 201) return 'created';
     // A conflict may be about the id or about another unique field; only the id itself says that it is this record.
-    if (answer.status === 409 && (await this.send('GET', `${path}/${record.id}`)).status === 200) return 'present';
-    throw new Error(`POST ${path} answered ${answer.status}: ${answer.text}\n  record: ${JSON.stringify(record)}`);
+    const found = created.status === 409 ? await this.send('GET', `${path}/${id}`) : created;
+    if (found.status === 200) {
+      if (holds(JSON.parse(found.text).data, fields)) return 'present';
+      const patched = await this.send('PATCH', `${path}/${id}`, fields);
+      if (patched.status === 200) return 'restored';
+    }
+    throw new Error(`POST ${path} answered ${created.status}: ${created.text}\n  record: ${JSON.stringify(record)}`);
   }
+}
+
+/** Whether a stored record has these values. Decimals are sent as text and come back as numbers. */
+function holds(stored, fields) {
+  return Object.entries(fields).every(([name, value]) => {
+    const other = stored[name] ?? null;
+    if (typeof value === 'string' && typeof other === 'number') return Number(value) === other;
+    return canonical(value ?? null) === canonical(other);
+  });
+}
+
+function canonical(value) {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonical)}]`;
+  return `{${Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`)}}`;
 }

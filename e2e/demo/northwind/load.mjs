@@ -1,6 +1,7 @@
 // Loads Northwind through the proxy's HTTP API and writes down what analytics must answer afterwards.
 //
-// usage: node load.mjs <totals.json>; SEPTEM_URL, and per tenant ACME, TOKEN and GLOBEX, TOKEN_B from the environment.
+// usage: node load.mjs <totals.json>; from the environment SEPTEM_URL, and per tenant id and token:
+// ACME, ACME_TOKEN, GLOBEX, GLOBEX_TOKEN.
 import { writeFileSync } from 'node:fs';
 import { Client } from './client.mjs';
 import { northwind } from './package.mjs';
@@ -33,7 +34,7 @@ async function eachOf(items, width, work) {
 
 class Progress {
   constructor(label, total) {
-    Object.assign(this, { label, total, done: 0, counts: { created: 0, present: 0 }, from: Date.now(), shown: Date.now() });
+    Object.assign(this, { label, total, done: 0, counts: { created: 0, present: 0, restored: 0 }, from: Date.now(), shown: Date.now() });
   }
 
   tick(outcome) {
@@ -48,8 +49,9 @@ class Progress {
 
   end() {
     const seconds = ((Date.now() - this.from) / 1000).toFixed(1);
-    const { created, present } = this.counts;
-    const line = `    ${this.label}: ${this.total} in ${seconds} s (${created} created, ${present} already there)`;
+    const { created, present, restored } = this.counts;
+    const changed = restored ? `, ${restored} put right` : '';
+    const line = `    ${this.label}: ${this.total} in ${seconds} s (${created} created, ${present} already there${changed})`;
     process.stdout.write(process.stdout.isTTY ? `\r${line}\x1b[K\n` : `${line}\n`);
   }
 }
@@ -69,8 +71,8 @@ async function main() {
   if (!totalsFile) throw new Error('usage: node load.mjs <totals.json>');
   const url = need('SEPTEM_URL');
   const tenants = [
-    { name: 'acme', id: need('ACME'), token: need('TOKEN'), countries: null },
-    { name: 'globex', id: need('GLOBEX'), token: need('TOKEN_B'), countries: ['Germany', 'France'] },
+    { name: 'acme', id: need('ACME'), token: need('ACME_TOKEN'), countries: null },
+    { name: 'globex', id: need('GLOBEX'), token: need('GLOBEX_TOKEN'), countries: ['Germany', 'France'] },
   ];
   const data = northwind();
   const totals = {};

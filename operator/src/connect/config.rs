@@ -29,7 +29,13 @@ pub struct ConnectorSettings {
     pub generation: Generation,
     /// The topic of change events.
     pub events_topic: String,
+    /// `schema.table` of what the initial snapshot reads.
+    pub snapshot_tables: Vec<String>,
 }
+
+/// The property that names the tables of the initial snapshot. Without it Debezium would read every table that it
+/// can see, published or not.
+pub const SNAPSHOT_TABLES: &str = "snapshot.include.collection.list";
 
 /// `cdc-<database>`.
 pub fn connector_name(database: &str) -> String {
@@ -49,7 +55,8 @@ pub fn topic_prefix(database: &str, generation: Generation) -> String {
 
 /// Every property of the connector. Reasons are beside the surprising ones.
 pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String> {
-    let ConnectorSettings { host, port, ssl_mode, database, user, password, generation, events_topic } = settings;
+    let ConnectorSettings { host, port, ssl_mode, database, user, password, generation, events_topic, snapshot_tables } =
+        settings;
     let prefix = topic_prefix(database, *generation);
     // Tables of models and the heartbeat share the topic; Debezium's own topics do not match.
     let tables = r"cdc\.[^.]+\.g\d+\.([a-z0-9_]+\.[a-z0-9_]+)";
@@ -73,6 +80,8 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         // A new generation has a new prefix, so no offsets, so a clean initial snapshot.
         ("topic.prefix", prefix.clone()),
         ("snapshot.mode", "initial".into()),
+        // What is streamed is what is published: there is no list of tables for that, and so no restart.
+        (SNAPSHOT_TABLES, snapshot_tables.iter().map(|t| t.replace('.', "\\.")).collect::<Vec<_>>().join(",")),
         ("snapshot.isolation.mode", "repeatable_read".into()),
         ("snapshot.locking.mode", "none".into()),
         ("snapshot.max.threads", "1".into()),

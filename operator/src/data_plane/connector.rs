@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crds::Reason;
+use sql::postgres::ddl::PUBLICATION;
 
 use super::{capture::ObservedCapture, fetch::Endpoints};
 use crate::{
-    connect::{ConnectorSettings, ConnectorStatus, connector_config, connector_name},
+    connect::{ConnectorSettings, ConnectorStatus, Progress, SNAPSHOT_TABLES, connector_config, connector_name},
     error::Error,
     metrics::Metrics,
     plane::{Capture, Plane},
@@ -38,8 +39,11 @@ pub struct ObservedConnector {
 /// Makes the connector what it must be: its configuration is read and compared whole, and written only when it
 /// differs. Around the write the operator's epoch is held.
 pub async fn ensure_connector(plane: &Plane, endpoints: &Endpoints, events_topic: &str) -> Result<(), Error> {
+    let name = connector_name(&plane.database);
+    let doing = "the connector's configuration";
     let cdc = &endpoints.roles.cdc;
-    let config = connector_config(&ConnectorSettings {
+    let observed = endpoints.connect.config(&name).await.map_err(Error::connect(doing))?;
+    let mut config = connector_config(&ConnectorSettings {
         host: cdc.host.clone(),
         port: cdc.port,
         ssl_mode: cdc.ssl_mode.clone(),
@@ -48,9 +52,15 @@ pub async fn ensure_connector(plane: &Plane, endpoints: &Endpoints, events_topic
         password: cdc.password.clone(),
         generation: plane.generation,
         events_topic: events_topic.to_owned(),
+        snapshot_tables: published_tables(plane).await?,
     });
-    let name = connector_name(&plane.database);
-    let observed = endpoints.connect.config(&name).await.map_err(Error::connect("the connector's configuration"))?;
+    if let Some(then) = observed.as_ref().and_then(|o| o.get(SNAPSHOT_TABLES)) {
+        // The list matters until the snapshot is done. A table published before that belongs to it: the snapshot
+        // starts again with every start, at a moment that may be after the table's first rows.
+        if endpoints.connect.progress(&name).await.map_err(Error::connect(doing))? == Progress::Streaming {
+            config.insert(SNAPSHOT_TABLES.into(), then.clone());
+        }
+    }
     if observed.as_ref() == Some(&config) {
         return Ok(());
     }
@@ -59,6 +69,18 @@ pub async fn ensure_connector(plane: &Plane, endpoints: &Endpoints, events_topic
     fenced.commit().await?;
     tracing::info!(connector = name, created = observed.is_none(), "connector configured");
     Ok(())
+}
+
+async fn published_tables(plane: &Plane) -> Result<Vec<String>, Error> {
+    // The signal table is read by Debezium itself. The heartbeat's is always there, so the list is never empty, which
+    // would mean every table.
+    sqlx::query_scalar(
+        "select schemaname || '.' || tablename from pg_publication_tables where pubname = $1 and not (schemaname = 'platform' and tablename = 'cdc_signal') order by 1",
+    )
+    .bind(PUBLICATION)
+    .fetch_all(&plane.looks)
+    .await
+    .map_err(Error::postgres("a look at its publication"))
 }
 
 /// Looks at task and slot. A failed task is started again, with growing pauses; a lost slot is told and left alone,
@@ -77,7 +99,10 @@ pub async fn watch_connector(
     let slot_lost = match &capture.slot {
         Some(slot) => slot.is_lost(),
         // Before the first start there is no slot; afterwards there are offsets.
-        None => endpoints.connect.has_offsets(&name).await.map_err(Error::connect(doing))?,
+        None => {
+            let progress = endpoints.connect.progress(&name).await.map_err(Error::connect(doing))?;
+            progress == Progress::Streaming
+        }
     };
     let judged = judge(&status, capture, slot_lost);
     if status.task.as_deref() == Some("FAILED") && !slot_lost && restarts.is_due(Instant::now()) {

@@ -40,6 +40,7 @@ const PATIENCE_LOOKS: u32 = 3;
 #[derive(Default)]
 pub struct Memory {
     endpoints: Option<(Endpoints, Instant)>,
+    plane: Option<Arc<Plane>>,
     /// When roles, privileges and ClickHouse's users were last brought in order.
     ordered: Option<Instant>,
     analytics_ready: bool,
@@ -161,7 +162,7 @@ async fn look(resource: &DataPlane, context: &Context, memory: &mut Memory) -> F
         Ok((_, connector)) => connector.capture.clone(),
         Err(error) => Capture::Stopped { reason: error.reason(), message: chain(error) },
     };
-    tell_models(&plane, &capture_now, memory);
+    tell_models(&plane, &capture_now, memory, context);
     match (captured, capture_now) {
         (Ok(figures), Capture::Running) => {
             note(&mut found, ConditionType::CaptureRunning, "the task runs and reads the slot", Ok(()));
@@ -206,11 +207,11 @@ async fn connect(resource: &DataPlane, context: &Context, memory: &mut Memory) -
     };
     let same = known == Some(endpoints.fingerprint);
     let in_order = same && memory.ordered.is_some_and(|at| now.duration_since(at) < LOOK_AGAIN);
-    match context.connected() {
-        Some(plane) if in_order => return Ok(plane),
+    match &memory.plane {
+        Some(plane) if in_order => return Ok(Arc::clone(plane)),
         _ => {}
     }
-    let connected = context.connected().filter(|plane| plane.database == endpoints.owner.database);
+    let connected = memory.plane.clone().filter(|plane| plane.database == endpoints.owner.database);
     let ours = connected.as_ref().map(|plane| plane.epoch());
     let done = bootstrap(&endpoints.owner, &endpoints.roles, ours).await?;
     memory.ordered = Some(now);
@@ -222,7 +223,7 @@ async fn connect(resource: &DataPlane, context: &Context, memory: &mut Memory) -
     let Endpoints { owner, clickhouse, fingerprint, .. } = endpoints;
     let plane = Arc::new(Plane::new(owner, done.epoch, done.generation, clickhouse, fingerprint));
     tracing::info!(database = plane.database, epoch = done.epoch, generation = done.generation.0, "data plane connected");
-    context.plane.send_replace(Some(Arc::clone(&plane)));
+    memory.plane = Some(Arc::clone(&plane));
     Ok(plane)
 }
 
@@ -241,19 +242,24 @@ async fn capture(
     Ok((capture, connector))
 }
 
-/// Models hear of a stop only when it lasts, and of a start at once.
-fn tell_models(plane: &Plane, capture: &Capture, memory: &mut Memory) {
+/// Models hear of a stop only when it lasts, and of a start at once. A new plane is handed to them with its first
+/// look, so that a restart of the operator alone changes no status.
+fn tell_models(plane: &Arc<Plane>, capture: &Capture, memory: &mut Memory, context: &Context) {
     memory.looks_without_capture = match capture {
         Capture::Running => 0,
         Capture::Stopped { .. } => memory.looks_without_capture.saturating_add(1),
     };
+    let new = !context.connected().is_some_and(|known| Arc::ptr_eq(&known, plane));
     let lost = matches!(capture, Capture::Stopped { reason: Reason::SlotLost, .. });
-    if *capture == Capture::Running || lost || memory.looks_without_capture >= PATIENCE_LOOKS {
+    if new || lost || *capture == Capture::Running || memory.looks_without_capture >= PATIENCE_LOOKS {
         plane.capture.send_if_modified(|told| {
             let news = told != capture;
             told.clone_from(capture);
             news
         });
+    }
+    if new {
+        context.plane.send_replace(Some(Arc::clone(plane)));
     }
 }
 

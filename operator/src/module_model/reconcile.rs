@@ -48,6 +48,10 @@ pub async fn reconcile(object: Arc<Guarded<ModuleModel>>, context: Arc<Context>)
         context.metrics.reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
     }
+    if context.is_starting() {
+        // Its connection triggers this again.
+        return Ok(Action::requeue(outcome::WAIT));
+    }
     let (end, revision) = run(&api, resource, &context).await;
     if matches!(end.error, Some(Error::Superseded)) {
         // A newer operator speaks for this resource now.

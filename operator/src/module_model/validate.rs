@@ -38,6 +38,12 @@ pub fn validate(resource: &ModuleModel, data_plane: &str) -> Result<Desired, Ref
         return Err(Refusal::of_spec(Reason::NotYetSupported, message));
     }
     let draft = draft_of(spec)?;
+    for (i, unique) in draft.unique.iter().enumerate() {
+        // Both become indexes, and those of a schema share their names.
+        if draft.indexes.iter().any(|index| index.name == unique.name) {
+            return Err(invalid(&format!("spec.unique[{i}].name"), "is the name of an index too"));
+        }
+    }
     let model = model::ModuleModel::try_from(draft)
         .map_err(|invalid| Refusal::of_spec(Reason::InvalidModel, invalid.to_string()))?;
     let namespace = resource.namespace().unwrap_or_default();

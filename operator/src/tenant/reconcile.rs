@@ -46,6 +46,10 @@ pub async fn reconcile(object: Arc<Guarded<Tenant>>, context: Arc<Context>) -> R
         context.metrics.reconciled(Kind::Tenant, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
     }
+    if context.is_starting() {
+        // Its connection triggers this again.
+        return Ok(Action::requeue(outcome::WAIT));
+    }
     let (end, revision) = run(&api, resource, &context).await;
     if matches!(end.error, Some(Error::Superseded)) {
         return Err(Error::Superseded);

@@ -83,7 +83,8 @@ pub struct Config {
     pub placeholder: Option<String>,
     /// How rows are put together.
     pub batch: BatchConfig,
-    /// Time from the signal to the end, within a pod's default grace of 30 s.
+    /// Longest time for writing what is held when asked to end. Committing, the last positions and leaving the group
+    /// have a bound of their own, so that the whole takes less than 10 s.
     pub drain: Duration,
 }
 
@@ -229,7 +230,7 @@ impl TryFrom<RawConfig> for Config {
                 buffer_bytes_max: buffer_mib << 20,
                 ..BatchConfig::default()
             },
-            drain: Duration::from_secs(8),
+            drain: Duration::from_secs(5),
         })
     }
 }

@@ -27,7 +27,10 @@ fn main() -> anyhow::Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(run(config))
+    let result = runtime.block_on(run(config));
+    // A farewell that was cut off may still hang in a thread of its own.
+    runtime.shutdown_background();
+    result
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {

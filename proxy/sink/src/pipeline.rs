@@ -1,6 +1,8 @@
 //! The loop that owns every record from Kafka to ClickHouse. One task, so nothing in it is shared or locked; what
 //! waits for others (inserts, dead letters, read-backs) runs as a job and comes back as a [`Job`].
 
+mod drain;
+mod partitions;
 mod stall;
 
 use std::{
@@ -28,7 +30,7 @@ use crate::{
     placeholder::Placeholder,
     record::Record,
     route::{Dead, RoutedRow, Step, route},
-    source::{self, Rebalanced, Source},
+    source::{self, Source},
     table::Row,
     tracker::{Ticket, Tracker},
     watermark::{Note, WatermarkHandle},
@@ -165,43 +167,6 @@ impl Pipeline {
             match self.parts.source.next_ready()? {
                 Some(record) => self.take(record)?,
                 None => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn take_rebalances(&mut self) -> Result<(), Error> {
-        while let Some(rebalanced) = self.parts.source.rebalanced_already() {
-            match rebalanced {
-                Rebalanced::Assigned {
-                    partition,
-                    start,
-                    end,
-                    out_of_range,
-                } => {
-                    tracing::info!(partition, start, end, out_of_range, "partition assigned");
-                    self.paused.remove(&partition);
-                    self.parts.source.forget_committed(partition);
-                    if out_of_range {
-                        self.standing.insert(partition);
-                    } else {
-                        self.tracker.assign(partition, start);
-                    }
-                    let start = if out_of_range { 0 } else { start };
-                    self.note(Note::Assigned {
-                        partition,
-                        start,
-                        end,
-                    });
-                }
-                Rebalanced::Revoked { partition } => {
-                    tracing::info!(partition, "partition revoked");
-                    self.tracker.revoke(partition);
-                    self.stalls.remove(&partition);
-                    self.standing.remove(&partition);
-                    self.paused.remove(&partition);
-                }
-                Rebalanced::Failed(error) => return Err(error.into()),
             }
         }
         Ok(())
@@ -347,58 +312,6 @@ impl Pipeline {
         });
     }
 
-    /// Pauses what must not deliver more, resumes what may again.
-    fn regulate(&mut self) -> Result<(), Error> {
-        let waiting: usize = self
-            .queues
-            .values()
-            .map(|queue| queue.rows.held_bytes())
-            .sum();
-        let stalled: usize = self.stalls.values().map(Stall::held_bytes).sum();
-        let held = waiting + stalled + self.job_bytes;
-        // Half full before it goes on, so that it does not pause and resume with every record.
-        self.full = held
-            >= if self.full {
-                self.batch.buffer_bytes_max / 2
-            } else {
-                self.batch.buffer_bytes_max
-            };
-        let wanted: BTreeSet<i32> = self
-            .tracker
-            .assigned()
-            .filter(|p| self.full || self.stalls.contains_key(p))
-            .collect();
-        if wanted != self.paused {
-            let pause: Vec<_> = wanted.difference(&self.paused).copied().collect();
-            let resume: Vec<_> = self.paused.difference(&wanted).copied().collect();
-            if !pause.is_empty() {
-                self.parts.source.pause(&pause)?;
-            }
-            if !resume.is_empty() {
-                self.parts.source.resume(&resume)?;
-            }
-            self.paused = wanted;
-        }
-        let assigned = self.tracker.assigned().count() + self.standing.len();
-        self.parts
-            .metrics
-            .pipeline(assigned, self.stalls.len(), self.standing.len(), held);
-        Ok(())
-    }
-
-    /// Commits and tells the watermark what is durable.
-    fn publish(&mut self) {
-        let positions = self.tracker.positions();
-        self.parts.source.commit(&positions);
-        self.parts.watermark.positions.send_if_modified(|old| {
-            let moved = *old != positions;
-            if moved {
-                *old = positions;
-            }
-            moved
-        });
-    }
-
     fn next_wake(&self) -> Instant {
         let due = self
             .queues
@@ -406,45 +319,6 @@ impl Pipeline {
             .filter_map(|queue| queue.rows.due(&self.batch))
             .min();
         due.map_or(self.next_tick, |due| due.min(self.next_tick))
-    }
-
-    /// Writes all that is held, within the configured time, and commits it. What is not written by then is read
-    /// again by whoever has the partition next.
-    async fn finish_all(mut self) -> Result<Source, Error> {
-        let deadline = Instant::now() + self.drain;
-        let all: Vec<_> = self.tracker.assigned().collect();
-        self.parts.source.pause(&all)?;
-        loop {
-            self.take_rebalances()?;
-            let now = Instant::now();
-            for queue in self.queues.values_mut() {
-                start_write(
-                    queue,
-                    now,
-                    &self.parts.delivery,
-                    &mut self.jobs,
-                    &mut self.job_bytes,
-                );
-            }
-            tokio::select! {
-                job = self.jobs.join_next() => match job {
-                    Some(job) => self.finish(job.map_err(Error::Job)?),
-                    None => break,
-                },
-                () = sleep_until(deadline) => {
-                    tracing::warn!(jobs = self.jobs.len(), "not everything was written in time");
-                    break;
-                }
-            }
-        }
-        self.jobs.abort_all();
-        let positions = self.tracker.positions();
-        self.parts
-            .watermark
-            .positions
-            .send_replace(positions.clone());
-        self.parts.source.commit_now(positions).await;
-        Ok(self.parts.source)
     }
 }
 

@@ -24,6 +24,9 @@ use crate::{chain::chain, config::KafkaConfig, record::Record, tracker::Position
 /// Longest wait for the broker's answer about offsets.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest wait for each farewell to the broker: the last commit, and leaving the group.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(1_500);
+
 /// What a rebalance brought, in order.
 #[derive(Debug)]
 pub enum Rebalanced {
@@ -153,15 +156,6 @@ impl Source {
         }
     }
 
-    /// Waits for a rebalance.
-    pub async fn rebalanced(&mut self) -> Rebalanced {
-        match self.rebalances.recv().await {
-            Some(rebalanced) => rebalanced,
-            // The sender lives in the consumer, which lives in here.
-            None => std::future::pending().await,
-        }
-    }
-
     /// A rebalance that has happened already.
     pub fn rebalanced_already(&mut self) -> Option<Rebalanced> {
         self.rebalances.try_recv().ok()
@@ -190,22 +184,21 @@ impl Source {
         }
     }
 
-    /// Commits these positions and waits for it.
+    /// Commits these positions and waits for it, but not for a broker that is away.
     pub async fn commit_now(&self, positions: Positions) {
         // Leaving commits once more what is known there, and must not set back what is committed here.
         self.shared.set_durable(positions.clone());
         if positions.is_empty() {
             return;
         }
-        let (consumer, offsets) = (
-            Arc::clone(&self.consumer),
-            assignment::offsets(&self.topic, &positions),
-        );
-        let commit = move || consumer.commit(&offsets, CommitMode::Sync);
-        match tokio::task::spawn_blocking(commit).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "offsets not committed"),
-            Err(_) => tracing::warn!("committing was cut off"),
+        let offsets = assignment::offsets(&self.topic, &positions);
+        let consumer = Arc::clone(&self.consumer);
+        let commit =
+            tokio::task::spawn_blocking(move || consumer.commit(&offsets, CommitMode::Sync));
+        match tokio::time::timeout(LEAVE_TIMEOUT, commit).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(error = %chain(&error), "offsets not committed"),
+            Ok(Err(_)) | Err(_) => tracing::warn!("committing was cut off"),
         }
     }
 
@@ -240,10 +233,8 @@ impl Source {
     pub async fn leave(self) {
         let Self { consumer, .. } = self;
         // Closing waits for the broker.
-        if tokio::task::spawn_blocking(move || drop(consumer))
-            .await
-            .is_err()
-        {
+        let leave = tokio::task::spawn_blocking(move || drop(consumer));
+        if !matches!(tokio::time::timeout(LEAVE_TIMEOUT, leave).await, Ok(Ok(()))) {
             tracing::warn!("leaving the group was cut off");
         }
     }

@@ -19,7 +19,7 @@ use model::Generation;
 use sqlx::PgPool;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,9 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 /// The end offsets are asked for at least this often, for the lag.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Longest wait for the database at the end.
+const LAST_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// What the pipeline tells the watermark.
 #[derive(Debug)]
@@ -123,14 +126,11 @@ impl Watermark {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;
-        loop {
-            let stopping = tokio::select! {
-                _ = ticks.tick() => false,
-                () = stop.cancelled() => true,
-            };
-            match self.tick(&ends).await {
-                Ok(()) => failing = false,
-                Err(error) => {
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            match stop.run_until_cancelled(self.tick(&ends)).await {
+                None => break,
+                Some(Ok(())) => failing = false,
+                Some(Err(error)) => {
                     self.metrics.retry(Retried::Watermark);
                     if !failing {
                         tracing::warn!(error = %chain(&error), "the watermark stands still");
@@ -138,9 +138,19 @@ impl Watermark {
                     failing = true;
                 }
             }
-            if stopping {
-                return;
+        }
+        // What was written last, for the next sink's watermark; heartbeats not proven by now are read again.
+        drop(ends);
+        let last = async {
+            match self.catalog.known() {
+                Some(known) => self.store(known.catalog.generation).await,
+                None => Ok(()),
             }
+        };
+        match timeout(LAST_TIMEOUT, last).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "last positions not written"),
+            Err(_) => tracing::warn!("writing the last positions was cut off"),
         }
     }
 

@@ -86,35 +86,56 @@ impl Store {
             }
             Ok(answer.freeze())
         };
-        match tokio::time::timeout(self.query_time_max + GRACE, answer).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.kill(role, origin.query_id);
-                Err(Error::Timeout)
-            }
-        }
-    }
-
-    /// Asks ClickHouse to stop a query. Closing the connection should have done it
-    /// (`cancel_http_readonly_queries_on_client_close`, in the user's profile); a user may stop its own queries.
-    fn kill(&self, role: &TenantId, query_id: &str) {
-        let kill = self
-            .client
-            .query_raw("KILL QUERY WHERE query_id = {query:String} ASYNC")
-            .with_roles([tenant_role(role)])
-            .param("query", query_id);
-        let query_id = query_id.to_owned();
-        tokio::spawn(async move {
-            let killed = tokio::time::timeout(GRACE, kill.execute()).await;
-            if !matches!(killed, Ok(Ok(()))) {
-                tracing::debug!(query_id, "a query was not killed by name");
-            }
-        });
+        let mut running = Running {
+            store: self,
+            role,
+            query_id: origin.query_id,
+            is_over: false,
+        };
+        let answer = tokio::time::timeout(self.query_time_max + GRACE, answer).await;
+        running.is_over = answer.is_ok();
+        answer.unwrap_or(Err(Error::Timeout))
     }
 
     /// The client without a role, for the self-test.
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+}
+
+/// A query that is killed when nobody waits for it any more: our timer has run out, or the client has left.
+struct Running<'a> {
+    store: &'a Store,
+    role: &'a TenantId,
+    query_id: &'a str,
+    is_over: bool,
+}
+
+impl Drop for Running<'_> {
+    /// Asks ClickHouse to stop the query. Closing the connection should have done it
+    /// (`cancel_http_readonly_queries_on_client_close`, in the user's profile); a user may stop its own queries.
+    fn drop(&mut self) {
+        let runtime = tokio::runtime::Handle::try_current();
+        let (false, Ok(runtime)) = (self.is_over, runtime) else {
+            return;
+        };
+        let kill = self
+            .store
+            .client
+            .query_raw("KILL QUERY WHERE query_id = {query:String} ASYNC")
+            .with_roles([tenant_role(self.role)])
+            .param("query", self.query_id);
+        let query_id = self.query_id.to_owned();
+        runtime.spawn(async move {
+            match tokio::time::timeout(GRACE, kill.execute()).await {
+                Ok(Ok(())) => tracing::info!(query_id, "a query was stopped"),
+                Ok(Err(error)) => {
+                    let error = Error::from(error);
+                    tracing::warn!(query_id, error = %error, "a query was not stopped by name");
+                }
+                Err(_) => tracing::warn!(query_id, "ClickHouse did not answer to KILL QUERY"),
+            }
+        });
     }
 }
 

@@ -14,8 +14,8 @@ const JWKS_BYTES_MAX: u64 = 64 * 1024;
 const JWKS_KEYS_MAX: usize = 32;
 /// SubjectPublicKeyInfo of an uncompressed P-256 point: this head (RFC 5480), then 64 bytes.
 const SPKI_HEAD: [u8; 27] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
-    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
 ];
 
 /// Why a key file is not taken.
@@ -84,7 +84,12 @@ impl KeySet {
             }
             None => HashMap::new(),
         };
-        Ok(Self { generation, fingerprint: hash.finalize().into(), pem, by_kid })
+        Ok(Self {
+            generation,
+            fingerprint: hash.finalize().into(),
+            pem,
+            by_kid,
+        })
     }
 
     /// Which set this is.
@@ -99,12 +104,16 @@ impl KeySet {
 
     /// The key that must have signed a token with this `kid`: the one so named in the JWKS, else the PEM key.
     pub fn find(&self, kid: Option<&str>) -> Option<&DecodingKey> {
-        kid.and_then(|kid| self.by_kid.get(kid)).or(self.pem.as_ref())
+        kid.and_then(|kid| self.by_kid.get(kid))
+            .or(self.pem.as_ref())
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
-    let error = |source| KeyError::Read { path: path.display().to_string(), source };
+    let error = |source| KeyError::Read {
+        path: path.display().to_string(),
+        source,
+    };
     let size = fs::metadata(path).map_err(error)?.len();
     if size > JWKS_BYTES_MAX {
         return Err(error(io::Error::other("larger than 64 KiB")));
@@ -114,10 +123,14 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
 
 fn parse_pem(mut text: &[u8]) -> Option<DecodingKey> {
     let mut items = rustls_pemfile::read_all(&mut text);
-    let (Some(Ok(rustls_pemfile::Item::SubjectPublicKeyInfo(der))), None) = (items.next(), items.next()) else {
+    let (Some(Ok(rustls_pemfile::Item::SubjectPublicKeyInfo(der))), None) =
+        (items.next(), items.next())
+    else {
         return None;
     };
-    let point = der.strip_prefix(&SPKI_HEAD).filter(|rest| rest.len() == 64)?;
+    let point = der
+        .strip_prefix(&SPKI_HEAD)
+        .filter(|rest| rest.len() == 64)?;
     let (x, y) = point.split_at(32);
     DecodingKey::from_ec_components(&URL_SAFE_NO_PAD.encode(x), &URL_SAFE_NO_PAD.encode(y)).ok()
 }
@@ -134,8 +147,14 @@ fn parse_jwks(text: &[u8]) -> Option<HashMap<String, DecodingKey>> {
             && key.crv.as_deref() == Some("P-256")
             && key.r#use.as_deref().is_none_or(|u| u == "sig")
             && key.alg.as_deref().is_none_or(|a| a == "ES256");
-        let (true, Some(kid), Some(x), Some(y)) = (ours, key.kid, key.x, key.y) else { continue };
-        let coordinate = |text: &str| URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32);
+        let (true, Some(kid), Some(x), Some(y)) = (ours, key.kid, key.x, key.y) else {
+            continue;
+        };
+        let coordinate = |text: &str| {
+            URL_SAFE_NO_PAD
+                .decode(text)
+                .is_ok_and(|bytes| bytes.len() == 32)
+        };
         if !coordinate(&x) || !coordinate(&y) {
             continue;
         }

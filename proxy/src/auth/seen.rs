@@ -42,7 +42,10 @@ impl Seen {
 
     /// The identity, if the token was verified with these keys within the last minute. `exp` is the caller's to check.
     pub fn get(&self, digest: &TokenDigest, generation: u64, now: i64) -> Option<Arc<Identity>> {
-        let shard = self.shard(digest).lock().unwrap_or_else(PoisonError::into_inner);
+        let shard = self
+            .shard(digest)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let entry = shard.get(digest)?;
         let fresh = (0..KEPT_SECONDS).contains(&(now - entry.verified_at));
         (entry.generation == generation && fresh).then(|| Arc::clone(&entry.identity))
@@ -50,13 +53,23 @@ impl Seen {
 
     /// Remembers a verified token. A full shard drops what is stale, or everything when nothing is.
     pub fn put(&self, digest: TokenDigest, generation: u64, now: i64, identity: Arc<Identity>) {
-        let mut shard = self.shard(&digest).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(&digest)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= SHARD_ENTRIES_MAX {
             shard.retain(|_, e| e.generation == generation && now - e.verified_at < KEPT_SECONDS);
             if shard.len() >= SHARD_ENTRIES_MAX {
                 shard.clear();
             }
         }
-        shard.insert(digest, Entry { generation, verified_at: now, identity });
+        shard.insert(
+            digest,
+            Entry {
+                generation,
+                verified_at: now,
+                identity,
+            },
+        );
     }
 }

@@ -26,7 +26,11 @@ fn with(edit: impl FnOnce(&mut serde_json::Map<String, Value>)) -> String {
 }
 
 fn unsigned(header: &Value, payload: &str) -> String {
-    format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload))
+    format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(payload)
+    )
 }
 
 fn signed(header: &Value, payload: &str, key: &[u8]) -> String {
@@ -54,7 +58,10 @@ fn files(pem: Option<&[u8]>, jwks: Option<&Value>) -> Files {
         issuer: "https://id.example".into(),
         audience: "septem".into(),
     };
-    Files { _folder: folder, config }
+    Files {
+        _folder: folder,
+        config,
+    }
 }
 
 fn verifier(pem: Option<&[u8]>, jwks: Option<&Value>) -> Verifier {
@@ -62,7 +69,8 @@ fn verifier(pem: Option<&[u8]>, jwks: Option<&Value>) -> Verifier {
 }
 
 fn jwk(kid: &str, mut public: &[u8]) -> Value {
-    let Some(Ok(rustls_pemfile::Item::SubjectPublicKeyInfo(der))) = rustls_pemfile::read_all(&mut public).next()
+    let Some(Ok(rustls_pemfile::Item::SubjectPublicKeyInfo(der))) =
+        rustls_pemfile::read_all(&mut public).next()
     else {
         panic!("a public key")
     };
@@ -90,7 +98,10 @@ fn a_good_token_names_tenant_and_user() {
     let token = with(|_| {});
     for _ in 0..2 {
         let identity = verifier.verify(&token, NOW).unwrap();
-        assert_eq!((identity.tenant.to_string().as_str(), &*identity.user), (TENANT, "ada"));
+        assert_eq!(
+            (identity.tenant.to_string().as_str(), &*identity.user),
+            (TENANT, "ada")
+        );
     }
     let many = with(|c| drop(c.insert("aud".into(), json!(["other", "septem"]))));
     assert!(verifier.verify(&many, NOW).is_ok());
@@ -109,13 +120,15 @@ fn forged_signatures_are_refused() {
     let hs256 = {
         let message = unsigned(&json!({"alg": "HS256"}), &payload);
         let key = EncodingKey::from_secret(ONE_PUBLIC);
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
         format!("{message}.{signature}")
     };
     let es384 = {
         let message = unsigned(&json!({"alg": "ES384"}), &payload);
         let key = EncodingKey::from_ec_pem(P384).unwrap();
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::ES384).unwrap();
+        let signature =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::ES384).unwrap();
         format!("{message}.{signature}")
     };
     let mut flipped = bytes.clone();
@@ -123,19 +136,54 @@ fn forged_signatures_are_refused() {
     let zero_r = [&[0; 32], &bytes[32..]].concat();
     let zero_s = [&bytes[..32], &[0; 32]].concat();
     let mut swapped = good.clone();
-    swapped.replace_range(message.rfind('.').unwrap() + 1..message.len(), &URL_SAFE_NO_PAD.encode("{}"));
+    swapped.replace_range(
+        message.rfind('.').unwrap() + 1..message.len(),
+        &URL_SAFE_NO_PAD.encode("{}"),
+    );
     let table = [
-        ("no algorithm", format!("{}.", unsigned(&json!({"alg": "none"}), &payload))),
-        ("None with a signature", resigned(&bytes).replace(message, &unsigned(&json!({"alg": "None"}), &payload))),
+        (
+            "no algorithm",
+            format!("{}.", unsigned(&json!({"alg": "none"}), &payload)),
+        ),
+        (
+            "None with a signature",
+            resigned(&bytes).replace(message, &unsigned(&json!({"alg": "None"}), &payload)),
+        ),
         ("HS256 with the PEM as secret", hs256),
         ("ES384", es384),
-        ("ES384 by name only", signed(&json!({"alg": "ES384"}), &payload, ONE)),
-        ("lower case", signed(&json!({"alg": "es256"}), &payload, ONE)),
+        (
+            "ES384 by name only",
+            signed(&json!({"alg": "ES384"}), &payload, ONE),
+        ),
+        (
+            "lower case",
+            signed(&json!({"alg": "es256"}), &payload, ONE),
+        ),
         ("alg missing", signed(&json!({"typ": "JWT"}), &payload, ONE)),
-        ("alg is a list", signed(&json!({"alg": ["ES256"]}), &payload, ONE)),
-        ("unknown critical extension", signed(&json!({"alg": "ES256", "crit": ["x"], "x": 1}), &payload, ONE)),
-        ("a key of its own", signed(&json!({"alg": "ES256", "jwk": jwk("k", TWO_PUBLIC)}), &payload, TWO)),
-        ("another key", signed(&json!({"alg": "ES256"}), &payload, TWO)),
+        (
+            "alg is a list",
+            signed(&json!({"alg": ["ES256"]}), &payload, ONE),
+        ),
+        (
+            "unknown critical extension",
+            signed(
+                &json!({"alg": "ES256", "crit": ["x"], "x": 1}),
+                &payload,
+                ONE,
+            ),
+        ),
+        (
+            "a key of its own",
+            signed(
+                &json!({"alg": "ES256", "jwk": jwk("k", TWO_PUBLIC)}),
+                &payload,
+                TWO,
+            ),
+        ),
+        (
+            "another key",
+            signed(&json!({"alg": "ES256"}), &payload, TWO),
+        ),
         ("DER", resigned(&der(&bytes))),
         ("r is zero", resigned(&zero_r)),
         ("s is zero", resigned(&zero_s)),
@@ -145,17 +193,30 @@ fn forged_signatures_are_refused() {
         ("longer", resigned(&[bytes.as_slice(), &[0]].concat())),
         ("no signature", format!("{message}.")),
         ("padding", format!("{good}=")),
-        ("standard base64", format!("{message}.{}", base64::engine::general_purpose::STANDARD.encode(&bytes))),
+        (
+            "standard base64",
+            format!(
+                "{message}.{}",
+                base64::engine::general_purpose::STANDARD.encode(&bytes)
+            ),
+        ),
         ("another payload", swapped),
         ("two parts", message.to_owned()),
         ("four parts", format!("{good}.x")),
         ("space", format!("{good} ")),
         ("empty", String::new()),
         ("dots", "..".into()),
-        ("overlong", with(|c| drop(c.insert("pad".into(), json!("x".repeat(TOKEN_BYTES_MAX)))))),
+        (
+            "overlong",
+            with(|c| drop(c.insert("pad".into(), json!("x".repeat(TOKEN_BYTES_MAX))))),
+        ),
     ];
     for (name, token) in table {
-        assert_eq!(verifier.verify(&token, NOW), Err(Refused::Invalid), "{name}");
+        assert_eq!(
+            verifier.verify(&token, NOW),
+            Err(Refused::Invalid),
+            "{name}"
+        );
     }
     assert!(verifier.verify(&good, NOW).is_ok());
 }
@@ -164,9 +225,18 @@ fn forged_signatures_are_refused() {
 fn claims_are_required_and_typed() {
     let verifier = verifier(Some(ONE_PUBLIC), None);
     for missing in ["iss", "aud", "exp", "sub", "tenant_id"] {
-        assert_eq!(verifier.verify(&with(|c| drop(c.remove(missing))), NOW), Err(Refused::Invalid), "{missing}");
+        assert_eq!(
+            verifier.verify(&with(|c| drop(c.remove(missing))), NOW),
+            Err(Refused::Invalid),
+            "{missing}"
+        );
     }
-    let set = |name: &str, value: Value| (format!("{name} = {value}"), with(|c| drop(c.insert(name.into(), value))));
+    let set = |name: &str, value: Value| {
+        (
+            format!("{name} = {value}"),
+            with(|c| drop(c.insert(name.into(), value))),
+        )
+    };
     let table = [
         set("iss", json!("https://evil.example")),
         set("iss", json!(["https://id.example"])),
@@ -191,14 +261,30 @@ fn claims_are_required_and_typed() {
         set("tenant_id", json!("acme' or 1=1 --")),
     ];
     for (name, token) in table {
-        assert_eq!(verifier.verify(&token, NOW), Err(Refused::Invalid), "{name}");
+        assert_eq!(
+            verifier.verify(&token, NOW),
+            Err(Refused::Invalid),
+            "{name}"
+        );
     }
-    let twice = claims().to_string().replacen('{', &format!("{{\"tenant_id\":\"{TENANT}\","), 1);
+    let twice = claims()
+        .to_string()
+        .replacen('{', &format!("{{\"tenant_id\":\"{TENANT}\","), 1);
     let token = signed(&json!({"alg": "ES256"}), &twice, ONE);
-    assert_eq!(verifier.verify(&token, NOW), Err(Refused::Invalid), "a claim twice");
-    let infinite = claims().to_string().replace(&(NOW + 60).to_string(), "1e400");
+    assert_eq!(
+        verifier.verify(&token, NOW),
+        Err(Refused::Invalid),
+        "a claim twice"
+    );
+    let infinite = claims()
+        .to_string()
+        .replace(&(NOW + 60).to_string(), "1e400");
     let token = signed(&json!({"alg": "ES256"}), &infinite, ONE);
-    assert_eq!(verifier.verify(&token, NOW), Err(Refused::Invalid), "exp = 1e400");
+    assert_eq!(
+        verifier.verify(&token, NOW),
+        Err(Refused::Invalid),
+        "exp = 1e400"
+    );
 }
 
 #[test]
@@ -207,7 +293,10 @@ fn a_token_ends_even_while_it_is_remembered() {
     let token = with(|c| drop(c.insert("exp".into(), json!(NOW))));
     assert!(verifier.verify(&token, NOW + 29).is_ok());
     assert_eq!(verifier.verify(&token, NOW + 30), Err(Refused::Expired));
-    assert_eq!(verifier.verify(&with(|c| drop(c.insert("exp".into(), json!(-1)))), NOW), Err(Refused::Expired));
+    assert_eq!(
+        verifier.verify(&with(|c| drop(c.insert("exp".into(), json!(-1)))), NOW),
+        Err(Refused::Expired)
+    );
 }
 
 #[test]
@@ -218,7 +307,13 @@ fn a_key_is_found_by_its_kid() {
         {"kty": "EC", "crv": "P-384", "kid": "p384", "x": "AA", "y": "AA"},
     ]});
     let verifier = verifier(None, Some(&jwks));
-    let by = |kid: Value, key: &[u8]| signed(&json!({"alg": "ES256", "kid": kid}), &claims().to_string(), key);
+    let by = |kid: Value, key: &[u8]| {
+        signed(
+            &json!({"alg": "ES256", "kid": kid}),
+            &claims().to_string(),
+            key,
+        )
+    };
     assert!(verifier.verify(&by(json!("one"), ONE), NOW).is_ok());
     for (kid, key) in [
         (json!("two"), ONE),
@@ -229,7 +324,11 @@ fn a_key_is_found_by_its_kid() {
         (json!(1), ONE),
         (json!(null), ONE),
     ] {
-        assert_eq!(verifier.verify(&by(kid.clone(), key), NOW), Err(Refused::Invalid), "{kid}");
+        assert_eq!(
+            verifier.verify(&by(kid.clone(), key), NOW),
+            Err(Refused::Invalid),
+            "{kid}"
+        );
     }
 }
 
@@ -238,7 +337,11 @@ fn keys_follow_their_file_and_survive_a_broken_one() {
     let files = files(None, Some(&json!({"keys": [jwk("one", ONE_PUBLIC)]})));
     let path = files.config.jwks.clone().unwrap();
     let verifier = Verifier::load(files.config.clone()).unwrap();
-    let token = signed(&json!({"alg": "ES256", "kid": "one"}), &claims().to_string(), ONE);
+    let token = signed(
+        &json!({"alg": "ES256", "kid": "one"}),
+        &claims().to_string(),
+        ONE,
+    );
     assert!(verifier.verify(&token, NOW).is_ok());
     assert!(!verifier.reload().unwrap());
     std::fs::write(&path, "{").unwrap();
@@ -246,18 +349,32 @@ fn keys_follow_their_file_and_survive_a_broken_one() {
     assert!(verifier.verify(&token, NOW).is_ok());
     std::fs::write(&path, json!({"keys": [jwk("two", TWO_PUBLIC)]}).to_string()).unwrap();
     assert!(verifier.reload().unwrap());
-    assert_eq!(verifier.verify(&token, NOW), Err(Refused::Invalid), "remembered, but its key is gone");
+    assert_eq!(
+        verifier.verify(&token, NOW),
+        Err(Refused::Invalid),
+        "remembered, but its key is gone"
+    );
 }
 
 #[test]
 fn only_p256_keys_are_taken() {
-    let refused = |pem: Option<&[u8]>, jwks: Option<&Value>| Verifier::load(files(pem, jwks).config).is_err();
+    let refused =
+        |pem: Option<&[u8]>, jwks: Option<&Value>| Verifier::load(files(pem, jwks).config).is_err();
     assert!(refused(Some(P384_PUBLIC), None));
     assert!(refused(Some(ONE), None), "a private key");
     assert!(refused(Some(b"x"), None));
-    assert!(refused(Some(&[ONE_PUBLIC, TWO_PUBLIC].concat()), None), "two keys");
+    assert!(
+        refused(Some(&[ONE_PUBLIC, TWO_PUBLIC].concat()), None),
+        "two keys"
+    );
     assert!(refused(None, Some(&json!({"keys": []}))));
-    assert!(refused(None, Some(&json!({"keys": [jwk("a", ONE_PUBLIC), jwk("a", TWO_PUBLIC)]}))), "one kid twice");
+    assert!(
+        refused(
+            None,
+            Some(&json!({"keys": [jwk("a", ONE_PUBLIC), jwk("a", TWO_PUBLIC)]}))
+        ),
+        "one kid twice"
+    );
     let mut encryption = jwk("a", ONE_PUBLIC);
     encryption["use"] = json!("enc");
     assert!(refused(None, Some(&json!({"keys": [encryption]}))));

@@ -45,21 +45,34 @@ pub fn is_expired(expires_at: i64, now: i64) -> bool {
 }
 
 /// The identity of a token: signature first, then claims.
-pub fn verify(text: &str, keys: &KeySet, config: &AuthConfig, now: i64) -> Result<Identity, Refused> {
+pub fn verify(
+    text: &str,
+    keys: &KeySet,
+    config: &AuthConfig,
+    now: i64,
+) -> Result<Identity, Refused> {
     let claims = verified_claims(text, keys).ok_or(Refused::Invalid)?;
     let audience = match &claims.aud {
         Audience::One(aud) => *aud == config.audience,
         Audience::Many(list) => list.contains(&config.audience),
     };
-    let premature = claims.nbf.is_some_and(|nbf| nbf > now.saturating_add(LEEWAY_SECONDS));
-    let user = !claims.sub.is_empty() && claims.sub.len() <= USER_BYTES_MAX && !claims.sub.contains(char::is_control);
+    let premature = claims
+        .nbf
+        .is_some_and(|nbf| nbf > now.saturating_add(LEEWAY_SECONDS));
+    let user = !claims.sub.is_empty()
+        && claims.sub.len() <= USER_BYTES_MAX
+        && !claims.sub.contains(char::is_control);
     if claims.iss != config.issuer || !audience || premature || !user {
         return Err(Refused::Invalid);
     }
     if is_expired(claims.exp, now) {
         return Err(Refused::Expired);
     }
-    Ok(Identity { tenant: claims.tenant_id, user: claims.sub.into(), expires_at: claims.exp })
+    Ok(Identity {
+        tenant: claims.tenant_id,
+        user: claims.sub.into(),
+        expires_at: claims.exp,
+    })
 }
 
 fn verified_claims(text: &str, keys: &KeySet) -> Option<Claims> {
@@ -77,7 +90,8 @@ fn verified_claims(text: &str, keys: &KeySet) -> Option<Claims> {
     if URL_SAFE_NO_PAD.decode(signature).ok()?.len() != SIGNATURE_BYTES {
         return None;
     }
-    let genuine = jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, Algorithm::ES256).ok()?;
+    let genuine =
+        jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, Algorithm::ES256).ok()?;
     if genuine { decode(payload) } else { None }
 }
 

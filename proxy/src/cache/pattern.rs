@@ -9,14 +9,23 @@ pub struct Pattern {
 impl Pattern {
     /// Reads a pattern; every text is one.
     pub fn new(text: &str) -> Self {
-        Self { parts: text.split('*').map(str::to_owned).collect() }
+        Self {
+            parts: text.split('*').map(str::to_owned).collect(),
+        }
     }
 
     /// Whether the whole key matches.
     pub fn matches(&self, key: &str) -> bool {
-        let (first, rest) = self.parts.split_first().expect("splitting yields at least one part");
-        let Some((last, middle)) = rest.split_last() else { return key == first };
-        let Some(mut left) = key.strip_prefix(first.as_str()) else { return false };
+        let (first, rest) = self
+            .parts
+            .split_first()
+            .expect("splitting yields at least one part");
+        let Some((last, middle)) = rest.split_last() else {
+            return key == first;
+        };
+        let Some(mut left) = key.strip_prefix(first.as_str()) else {
+            return false;
+        };
         for part in middle {
             match left.find(part.as_str()) {
                 Some(at) => left = &left[at + part.len()..],
@@ -43,10 +52,18 @@ mod tests {
                 assert!(!parsed.matches(key), "{pattern} {key}");
             }
         };
-        check("contacts:*", &["contacts:", "contacts:1", "contacts:1:x"], &["contact:1", "xcontacts:1"]);
+        check(
+            "contacts:*",
+            &["contacts:", "contacts:1", "contacts:1:x"],
+            &["contact:1", "xcontacts:1"],
+        );
         check("*", &["", "a"], &[]);
         check("a", &["a"], &["", "aa", "A"]);
-        check("a*b*c", &["abc", "aXbYc", "abbc", "a*b*c"], &["ab", "acb", "abcd"]);
+        check(
+            "a*b*c",
+            &["abc", "aXbYc", "abbc", "a*b*c"],
+            &["ab", "acb", "abcd"],
+        );
         check("aa*aa", &["aaaa", "aaaaa"], &["aaa", "aa"]);
         check("**", &["", "x"], &[]);
         check("a?c", &["a?c"], &["abc"]);

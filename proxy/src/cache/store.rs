@@ -9,10 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fred::{
-    interfaces::KeysInterface as _,
-    types::Value,
-};
+use fred::{interfaces::KeysInterface as _, types::Value};
 use model::TenantId;
 use uuid::Uuid;
 
@@ -101,24 +98,50 @@ impl Store {
         let client = self.valkey.client();
         // Both go out together; an entry that is replaced between them answers with the new one's time.
         let call = async {
-            let values = client.mget::<Vec<Option<Bytes>>, _>(vec![generation_key(tenant), entry.clone()]);
+            let values =
+                client.mget::<Vec<Option<Bytes>>, _>(vec![generation_key(tenant), entry.clone()]);
             tokio::try_join!(values, client.pttl::<i64, _>(entry.as_str()))
         };
         let (values, ttl_ms) = self.valkey.within(BUDGET, call).await?;
-        let [Some(generation), Some(entry)] = values.as_slice() else { return Ok(None) };
-        let value = entry.strip_prefix(generation.as_ref()).and_then(|rest| rest.strip_prefix(b"\n"));
+        let [Some(generation), Some(entry)] = values.as_slice() else {
+            return Ok(None);
+        };
+        let value = entry
+            .strip_prefix(generation.as_ref())
+            .and_then(|rest| rest.strip_prefix(b"\n"));
         Ok(match (value, u64::try_from(ttl_ms)) {
-            (Some(value), Ok(ms)) => Some(Found { value: entry.slice_ref(value), ttl_seconds: ms.div_ceil(1000).max(1) }),
+            (Some(value), Ok(ms)) => Some(Found {
+                value: entry.slice_ref(value),
+                ttl_seconds: ms.div_ceil(1000).max(1),
+            }),
             _ => None,
         })
     }
 
     /// Puts a value for that many seconds.
-    pub async fn put(&self, tenant: TenantId, key: &str, value: Bytes, ttl_seconds: u32) -> Result<(), Away> {
-        let keys = vec![generation_key(tenant), index_key(tenant), entry_key(tenant, key)];
+    pub async fn put(
+        &self,
+        tenant: TenantId,
+        key: &str,
+        value: Bytes,
+        ttl_seconds: u32,
+    ) -> Result<(), Away> {
+        let keys = vec![
+            generation_key(tenant),
+            index_key(tenant),
+            entry_key(tenant, key),
+        ];
         let ttl_ms = u64::from(ttl_seconds) * 1000;
-        let args: Vec<Value> = vec![key.into(), Value::Bytes(value), ttl_ms.to_string().into(), fresh_generation().into()];
-        self.valkey.run::<i64>(BUDGET, &PUT, keys, args).await.map(drop)
+        let args: Vec<Value> = vec![
+            key.into(),
+            Value::Bytes(value),
+            ttl_ms.to_string().into(),
+            fresh_generation().into(),
+        ];
+        self.valkey
+            .run::<i64>(BUDGET, &PUT, keys, args)
+            .await
+            .map(drop)
     }
 
     /// Removes a key, if it is there.
@@ -135,8 +158,11 @@ impl Store {
             let (next, page): (String, Vec<String>) =
                 self.valkey.run(BUDGET, &WALK, keys.clone(), args).await?;
             // Members and scores alternate; the empty member is the generation's mark.
-            let matching: Vec<String> =
-                page.into_iter().step_by(2).filter(|key| !key.is_empty() && pattern.matches(key)).collect();
+            let matching: Vec<String> = page
+                .into_iter()
+                .step_by(2)
+                .filter(|key| !key.is_empty() && pattern.matches(key))
+                .collect();
             for batch in matching.chunks(PAGE) {
                 count += self.remove(tenant, batch).await?;
             }
@@ -149,7 +175,10 @@ impl Store {
 
     async fn remove(&self, tenant: TenantId, names: &[String]) -> Result<u64, Away> {
         let fixed = [generation_key(tenant), index_key(tenant)];
-        let keys: Vec<String> = fixed.into_iter().chain(names.iter().map(|name| entry_key(tenant, name))).collect();
+        let keys: Vec<String> = fixed
+            .into_iter()
+            .chain(names.iter().map(|name| entry_key(tenant, name)))
+            .collect();
         let args = names.iter().map(|name| name.as_str().into()).collect();
         self.valkey.run(BUDGET, &REMOVE, keys, args).await
     }

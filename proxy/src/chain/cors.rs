@@ -9,19 +9,25 @@ use crate::exchange::Reply;
 /// Browsers cap it at two hours.
 const MAX_AGE_SECONDS: &str = "7200";
 const METHODS: &str = "GET, HEAD, POST, PATCH, PUT, DELETE";
-const REQUEST_HEADERS: &str =
-    "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, Idempotency-Key, X-Request-Id, Traceparent";
+const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, Idempotency-Key, X-Request-Id, Traceparent";
 const EXPOSED: &str = "ETag, Link, Location, Retry-After, X-Request-Id";
 
 /// The origin of the request, if browsers there may read the answer.
-pub fn allowed_origin<'a>(headers: &'a HeaderMap, allowed: &HashSet<String>) -> Option<&'a HeaderValue> {
+pub fn allowed_origin<'a>(
+    headers: &'a HeaderMap,
+    allowed: &HashSet<String>,
+) -> Option<&'a HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
-    origin.to_str().is_ok_and(|o| allowed.contains(o)).then_some(origin)
+    origin
+        .to_str()
+        .is_ok_and(|o| allowed.contains(o))
+        .then_some(origin)
 }
 
 /// The answer to a preflight, which carries no token and is answered before one is asked for.
 pub fn preflight(method: &Method, headers: &HeaderMap, allowed: &HashSet<String>) -> Option<Reply> {
-    let asks = method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let asks =
+        method == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if !asks || allowed_origin(headers, allowed).is_none() {
         return None;
     }
@@ -35,10 +41,17 @@ pub fn preflight(method: &Method, headers: &HeaderMap, allowed: &HashSet<String>
 
 /// Adds what a browser at an allowed origin needs to read the reply; `Vary: Origin` always, for caches between.
 pub fn allow(reply: &mut Reply, origin: Option<HeaderValue>) {
-    reply.headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    reply
+        .headers
+        .append(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
-        reply.headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        reply.headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        reply
+            .headers
+            .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        reply.headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(EXPOSED),
+        );
     }
 }
 
@@ -52,13 +65,25 @@ mod tests {
         let headers = |origin: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ORIGIN, origin.parse().unwrap());
-            headers.insert(header::ACCESS_CONTROL_REQUEST_METHOD, "POST".parse().unwrap());
+            headers.insert(
+                header::ACCESS_CONTROL_REQUEST_METHOD,
+                "POST".parse().unwrap(),
+            );
             headers
         };
         assert!(preflight(&Method::OPTIONS, &headers("https://app.example"), &allowed).is_some());
         assert!(preflight(&Method::GET, &headers("https://app.example"), &allowed).is_none());
-        for origin in ["https://app.example.evil", "http://app.example", "null", "https://APP.example", "*"] {
-            assert!(preflight(&Method::OPTIONS, &headers(origin), &allowed).is_none(), "{origin}");
+        for origin in [
+            "https://app.example.evil",
+            "http://app.example",
+            "null",
+            "https://APP.example",
+            "*",
+        ] {
+            assert!(
+                preflight(&Method::OPTIONS, &headers(origin), &allowed).is_none(),
+                "{origin}"
+            );
         }
         assert!(allowed_origin(&headers("https://app.example"), &HashSet::new()).is_none());
     }

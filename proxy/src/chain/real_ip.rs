@@ -24,7 +24,11 @@ impl FromStr for Cidr {
         let address: IpAddr = address.parse().map_err(|_| CidrError)?;
         let bits: u8 = bits.parse().map_err(|_| CidrError)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
-        if bits > most { Err(CidrError) } else { Ok(Self { address, bits }) }
+        if bits > most {
+            Err(CidrError)
+        } else {
+            Ok(Self { address, bits })
+        }
     }
 }
 
@@ -54,10 +58,16 @@ pub fn real_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
     if !is_trusted(peer) {
         return peer;
     }
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
+    let lines: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .collect();
     let mut nearest = peer;
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        let Ok(ip) = entry.trim().parse::<IpAddr>() else { return nearest };
+        let Ok(ip) = entry.trim().parse::<IpAddr>() else {
+            return nearest;
+        };
         nearest = ip.to_canonical();
         if !is_trusted(nearest) {
             return nearest;
@@ -79,11 +89,19 @@ mod tests {
                 headers.append("x-forwarded-for", line.parse().unwrap());
             }
             let found = real_ip(peer.parse().unwrap(), &headers, &trusted);
-            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
+            assert_eq!(
+                found,
+                expected.parse::<IpAddr>().unwrap(),
+                "{peer} {forwarded:?}"
+            );
         };
         check("192.0.2.1", &["198.51.100.7"], "192.0.2.1");
         check("10.1.2.3", &["198.51.100.7"], "198.51.100.7");
-        check("10.1.2.3", &["203.0.113.9, 198.51.100.7, 10.9.9.9"], "198.51.100.7");
+        check(
+            "10.1.2.3",
+            &["203.0.113.9, 198.51.100.7, 10.9.9.9"],
+            "198.51.100.7",
+        );
         check("10.1.2.3", &["203.0.113.9", "198.51.100.7"], "198.51.100.7");
         check("10.1.2.3", &["203.0.113.9, evil, 10.9.9.9"], "10.9.9.9");
         check("10.1.2.3", &[], "10.1.2.3");
@@ -93,7 +111,14 @@ mod tests {
 
     #[test]
     fn a_network_has_an_address_and_bits() {
-        for bad in ["10.0.0.0", "10.0.0.0/33", "x/8", "::/129", "10.0.0.0/-1", ""] {
+        for bad in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "x/8",
+            "::/129",
+            "10.0.0.0/-1",
+            "",
+        ] {
             assert!(bad.parse::<Cidr>().is_err(), "{bad}");
         }
         let all: Cidr = "0.0.0.0/0".parse().unwrap();

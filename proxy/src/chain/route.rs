@@ -81,12 +81,31 @@ impl Route {
         }
         let own = |text: &&str| (*text).to_owned();
         match path.as_slice() {
-            ["data", module, "analytics"] => Self::Analytics { module: own(module) },
-            ["data", module, model] => Self::Data { module: own(module), model: own(model), id: None },
-            ["data", module, model, id] => Self::Data { module: own(module), model: own(model), id: Some(own(id)) },
-            ["schema"] => Self::Schema { module: None, model: None },
-            ["schema", module] => Self::Schema { module: Some(own(module)), model: None },
-            ["schema", module, model] => Self::Schema { module: Some(own(module)), model: Some(own(model)) },
+            ["data", module, "analytics"] => Self::Analytics {
+                module: own(module),
+            },
+            ["data", module, model] => Self::Data {
+                module: own(module),
+                model: own(model),
+                id: None,
+            },
+            ["data", module, model, id] => Self::Data {
+                module: own(module),
+                model: own(model),
+                id: Some(own(id)),
+            },
+            ["schema"] => Self::Schema {
+                module: None,
+                model: None,
+            },
+            ["schema", module] => Self::Schema {
+                module: Some(own(module)),
+                model: None,
+            },
+            ["schema", module, model] => Self::Schema {
+                module: Some(own(module)),
+                model: Some(own(model)),
+            },
             ["cache", "invalidate"] if method == Method::POST => Self::Invalidate,
             ["cache", key] => Self::Cache { key: own(key) },
             _ => Self::Unknown,
@@ -134,7 +153,11 @@ mod tests {
     fn a_path_leads_to_one_part() {
         let check = |method: Method, path: &str, class: RouteClass| {
             let path: Vec<String> = path.split('/').map(str::to_owned).collect();
-            assert_eq!(Route::parse(&method, &path).class(), class, "{method} {path:?}");
+            assert_eq!(
+                Route::parse(&method, &path).class(),
+                class,
+                "{method} {path:?}"
+            );
         };
         check(Method::GET, "data/crm/deals", RouteClass::Data);
         check(Method::GET, "data/crm/deals/1", RouteClass::Data);
@@ -142,7 +165,19 @@ mod tests {
         check(Method::GET, "schema", RouteClass::Schema);
         check(Method::GET, "schema/crm/deals", RouteClass::Schema);
         check(Method::PUT, "cache/a", RouteClass::Cache);
-        for other in ["", "data", "data/crm", "data/crm/", "data//deals", "data/crm/deals/1/restore", "schema/a/b/c", "cache", "cache/", "cache/a/b", "x"] {
+        for other in [
+            "",
+            "data",
+            "data/crm",
+            "data/crm/",
+            "data//deals",
+            "data/crm/deals/1/restore",
+            "schema/a/b/c",
+            "cache",
+            "cache/",
+            "cache/a/b",
+            "x",
+        ] {
             check(Method::GET, other, RouteClass::Other);
         }
     }
@@ -153,7 +188,12 @@ mod tests {
         assert!(!Route::parse(&Method::POST, &path).writes(&Method::POST));
         let path = ["cache", "invalidate"].map(str::to_owned);
         assert_eq!(Route::parse(&Method::POST, &path), Route::Invalidate);
-        assert_eq!(Route::parse(&Method::GET, &path), Route::Cache { key: "invalidate".into() });
+        assert_eq!(
+            Route::parse(&Method::GET, &path),
+            Route::Cache {
+                key: "invalidate".into()
+            }
+        );
         assert!(Route::Invalidate.writes(&Method::POST));
     }
 }

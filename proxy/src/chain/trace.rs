@@ -15,9 +15,15 @@ pub fn request_id(headers: &HeaderMap) -> String {
     let plain = |id: &&str| {
         !id.is_empty()
             && id.len() <= REQUEST_ID_BYTES_MAX
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
     };
-    match headers.get(REQUEST_ID).and_then(|v| v.to_str().ok()).filter(plain) {
+    match headers
+        .get(REQUEST_ID)
+        .and_then(|v| v.to_str().ok())
+        .filter(plain)
+    {
         Some(id) => id.to_owned(),
         None => Uuid::now_v7().to_string(),
     }
@@ -26,7 +32,10 @@ pub fn request_id(headers: &HeaderMap) -> String {
 /// The trace of `traceparent` (W3C Trace Context, version 00), else a new one. All-zero ids are invalid there.
 pub fn trace_id(headers: &HeaderMap) -> TraceId {
     let mut given = headers.get_all("traceparent").iter();
-    let one = given.next().filter(|_| given.next().is_none()).and_then(|v| v.to_str().ok());
+    let one = given
+        .next()
+        .filter(|_| given.next().is_none())
+        .and_then(|v| v.to_str().ok());
     let trace = match one.and_then(parse_traceparent) {
         Some(trace) => trace.to_owned(),
         None => Uuid::new_v4().simple().to_string(),
@@ -36,14 +45,23 @@ pub fn trace_id(headers: &HeaderMap) -> TraceId {
 
 fn parse_traceparent(text: &str) -> Option<&str> {
     let hex = |part: &str, len: usize| {
-        part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        part.len() == len
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
     let some_bit = |part: &str| part.bytes().any(|b| b != b'0');
     let mut parts = text.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, parent, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let known = version == "00" && parts.next().is_none();
-    (known && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && some_bit(trace) && some_bit(parent))
-        .then_some(trace)
+    (known
+        && hex(trace, 32)
+        && hex(parent, 16)
+        && hex(flags, 2)
+        && some_bit(trace)
+        && some_bit(parent))
+    .then_some(trace)
 }
 
 #[cfg(test)]
@@ -64,8 +82,14 @@ mod tests {
         };
         check(&format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace));
         check(&format!("01-{trace}-00f067aa0ba902b7-01"), None);
-        check(&format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()), None);
-        check("00-00000000000000000000000000000000-00f067aa0ba902b7-01", None);
+        check(
+            &format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()),
+            None,
+        );
+        check(
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            None,
+        );
         check(&format!("00-{trace}-0000000000000000-01"), None);
         check(&format!("00-{trace}-00f067aa0ba902b7"), None);
         check(&format!("00-{trace}-00f067aa0ba902b7-01-x"), None);

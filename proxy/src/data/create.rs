@@ -1,18 +1,17 @@
 //! `POST /v1/data/{module}/{model}`: one new record.
 
-use http::StatusCode;
-use model::{Action, Field};
+use model::Action;
 use sql::postgres::insert::{self, NewRow};
 
 use super::{
     Call, Failure, accept,
     body::{self, Purpose},
+    locks::Locks,
     parse,
     prefer::Preferences,
-    record::{self, Shape},
-    refusal::{conflict, missing_reference},
+    record::{self, Shape, Wrote},
 };
-use crate::{exchange::Reply, postgres::Row};
+use crate::exchange::Reply;
 
 pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     call.require(Action::Write)?;
@@ -36,24 +35,15 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         values: &values,
     };
     // A record that refers to itself has no parent to lock yet.
-    let parents: Vec<(&Field, &str)> = call
+    let parents = call
         .model
         .fields()
         .iter()
         .zip(&values)
         .filter_map(|(field, value)| Some((field, value.as_deref()?)))
-        .filter(|(field, value)| field.references.is_some() && *value != id)
-        .collect();
-    let mut statements: Vec<_> = parents
-        .iter()
-        .filter_map(|(field, value)| {
-            Some(insert::lock_parent(
-                &tenant,
-                field.references.as_ref()?,
-                value,
-            ))
-        })
-        .collect();
+        .filter(|(_, value)| *value != id);
+    let locks = Locks::new(&tenant, call.model, parents, None);
+    let mut statements = locks.statements();
     statements.push(insert::insert(call.model, &row, &shape.columns));
     let answer = call
         .data
@@ -62,30 +52,13 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         .await
         .map_err(|e| call.refusal(e))?;
     let Some(row) = answer.last().and_then(|rows| rows.first()) else {
-        return Err(missing_parents(&parents, &answer).into());
+        return Err(locks.missing(&answer).into());
     };
     Ok(record::written(
         call,
+        &Wrote::Created(id),
         &shape,
         row,
-        StatusCode::CREATED,
         &preferences,
-        Some(id),
     )?)
-}
-
-/// 409 with the fields whose parents could not be locked.
-pub(super) fn missing_parents(
-    parents: &[(&Field, &str)],
-    locks: &[Vec<Row>],
-) -> crate::problem::Problem {
-    let missing = parents
-        .iter()
-        .zip(locks)
-        .filter(|(_, rows)| rows.is_empty());
-    conflict(
-        missing
-            .map(|((field, _), _)| missing_reference(field.name.as_str()))
-            .collect(),
-    )
 }

@@ -1,6 +1,5 @@
 //! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion, refused while live records refer to the record.
 
-use http::StatusCode;
 use model::Action;
 use sql::postgres::{
     delete::{self, Deletion, Referrer},
@@ -10,8 +9,8 @@ use sql::postgres::{
 use super::{
     Call, Failure, accept, etag, parse,
     patch::Expected,
-    prefer::{Preferences, Return},
-    record::{self, Shape},
+    prefer::Preferences,
+    record::{self, Shape, Wrote},
     refusal::conflict,
 };
 use crate::{
@@ -24,9 +23,7 @@ use crate::{
 pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     call.require(Action::Delete)?;
     accept::require_json_answer(&call.request.headers)?;
-    let mut preferences = Preferences::parse(&call.request.headers)?;
-    // Unlike other writes, a deletion answers nothing unless asked.
-    preferences.returning.get_or_insert(Return::Minimal);
+    let preferences = Preferences::parse(&call.request.headers)?;
     let id = parse::parse_id(id)?;
     let selected = parse::parse_one(call.model, &call.request.query)?;
     let shape = Shape::new(call.model, selected.as_deref(), true);
@@ -70,11 +67,10 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
     };
     Ok(record::written(
         call,
+        &Wrote::Deleted,
         &shape,
         row,
-        StatusCode::OK,
         &preferences,
-        None,
     )?)
 }
 

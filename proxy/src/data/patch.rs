@@ -1,20 +1,19 @@
 //! `PATCH /v1/data/{module}/{model}/{id}`: a partial change of one live record.
 
-use http::StatusCode;
 use model::{Action, Field};
 use sql::postgres::{
-    insert, select,
+    select,
     update::{self, Change},
 };
 
 use super::{
     Call, Failure, accept,
     body::{self, Purpose},
-    create::missing_parents,
     etag::{self, IfMatch},
+    locks::Locks,
     parse,
     prefer::Preferences,
-    record::{self, Shape},
+    record::{self, Shape, Wrote},
     refusal::conflict,
 };
 use crate::{
@@ -49,22 +48,11 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     }
 
     let tenant = call.caller.tenant.id;
-    let parents: Vec<(&Field, &str)> = values
+    let parents = values
         .iter()
-        .filter_map(|(field, value)| Some((*field, value.as_deref()?)))
-        .filter(|(field, _)| field.references.is_some())
-        .collect();
-    let mut statements: Vec<_> = parents
-        .iter()
-        .filter_map(|(field, value)| {
-            Some(insert::lock_parent(
-                &tenant,
-                field.references.as_ref()?,
-                value,
-            ))
-        })
-        .collect();
-    statements.push(update::lock_row(&tenant, call.model.name(), &id));
+        .filter_map(|(field, value)| Some((*field, value.as_deref()?)));
+    let locks = Locks::new(&tenant, call.model, parents, Some(&id));
+    let mut statements = locks.statements();
     let versions = expected.versions();
     let change = Change {
         tenant,
@@ -82,17 +70,15 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
         .map_err(|e| call.refusal(e))?;
     let row = answer.last().and_then(|rows| rows.first());
     let Some(row) = row else {
-        let locked = answer.get(parents.len()).and_then(|rows| rows.first());
-        expected.check(locked)?;
-        return Err(missing_parents(&parents, &answer).into());
+        expected.check(locks.own(&answer))?;
+        return Err(locks.missing(&answer).into());
     };
     Ok(record::written(
         call,
+        &Wrote::Changed,
         &shape,
         row,
-        StatusCode::OK,
         &preferences,
-        None,
     )?)
 }
 
@@ -130,11 +116,10 @@ async fn unchanged(
     let row = first(1).ok_or_else(Problem::not_found)?;
     Ok(record::written(
         call,
+        &Wrote::Changed,
         shape,
         row,
-        StatusCode::OK,
         preferences,
-        None,
     )?)
 }
 

@@ -76,38 +76,55 @@ impl Shape {
     }
 }
 
-/// The reply of a write, as `Prefer: return=…` asks for it. `status` is that of a reply with the record.
+/// Which write a reply is of.
+pub(super) enum Wrote {
+    /// A new record, with its id for `Location`.
+    Created(String),
+    /// A changed record.
+    Changed,
+    /// A deleted record: unlike the others it answers nothing unless asked.
+    Deleted,
+}
+
+/// The reply of a write, as `Prefer: return=…` asks for it.
 pub(super) fn written(
     call: &Call<'_>,
+    wrote: &Wrote,
     shape: &Shape,
     row: &Row,
-    status: StatusCode,
     preferences: &Preferences,
-    location: Option<String>,
 ) -> Result<Reply, Problem> {
-    let bare = if status == StatusCode::CREATED {
-        status
-    } else {
-        StatusCode::NO_CONTENT
+    let (status, bare, usual) = match wrote {
+        Wrote::Created(_) => (
+            StatusCode::CREATED,
+            StatusCode::CREATED,
+            Return::Representation,
+        ),
+        Wrote::Changed => (
+            StatusCode::OK,
+            StatusCode::NO_CONTENT,
+            Return::Representation,
+        ),
+        Wrote::Deleted => (StatusCode::OK, StatusCode::NO_CONTENT, Return::Minimal),
     };
-    let mut reply = match preferences.returning {
-        None | Some(Return::Representation) => shape.reply(status, row, preferences)?,
-        Some(Return::Minimal) => Reply::empty(bare),
-        Some(Return::HeadersOnly) => {
+    let mut reply = match preferences.returning.unwrap_or(usual) {
+        Return::Representation => shape.reply(status, row, preferences)?,
+        Return::Minimal => Reply::empty(bare),
+        Return::HeadersOnly => {
             Reply::empty(bare).with_header(header::ETAG, &etag::tag(shape.version(row)?))
         }
     };
-    if let Some(id) = location {
+    if let Wrote::Created(id) = wrote {
         let location = format!("{}/{id}", call.request.raw_path.trim_end_matches('/'));
         if let Ok(location) = HeaderValue::from_str(&location) {
             reply.headers.insert(header::LOCATION, location);
         }
     }
     if let Some(applied) = preferences.applied() {
-        reply.headers.insert(
-            HeaderName::from_static("preference-applied"),
-            HeaderValue::from_static(applied),
-        );
+        let name = HeaderName::from_static("preference-applied");
+        reply
+            .headers
+            .insert(name, HeaderValue::from_static(applied));
     }
     Ok(reply)
 }

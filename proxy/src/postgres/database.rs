@@ -1,6 +1,6 @@
 //! One database: two lanes, and what is retried where.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use model::TenantId;
 use sql::Statement;
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// How often a chunk that lost against another is run in all: once and two reruns.
-const CONTENTION_RUNS: usize = 3;
+const CONTENTION_RUNS: u32 = 3;
 
 /// On whose behalf a chunk runs: what the settings `app.tenant_id` and `app.user_id` say while it does.
 #[derive(Debug, Clone)]
@@ -116,7 +116,7 @@ impl Database {
                     DatabaseError::Timeout | DatabaseError::Locked if lane == Lane::Shared => {
                         lane = Lane::Exclusive
                     }
-                    DatabaseError::Contention if runs < CONTENTION_RUNS => {}
+                    DatabaseError::Contention if runs < CONTENTION_RUNS => step_back(runs).await,
                     error => return Err(error),
                 },
             }
@@ -147,7 +147,7 @@ impl Database {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Lost) => return Err(DatabaseError::OutcomeUnknown),
                 Err(failure) => match as_read(failure) {
-                    DatabaseError::Contention if runs < CONTENTION_RUNS => {}
+                    DatabaseError::Contention if runs < CONTENTION_RUNS => step_back(runs).await,
                     error => return Err(error),
                 },
             }
@@ -176,6 +176,12 @@ impl Database {
         // A sender that is dropped without a word belonged to a task that was torn down with the chunk under way.
         answer.await.unwrap_or(Err(Failure::Lost))
     }
+}
+
+/// Lets the winner finish: whoever lost and came back at once could take a lock away under its eyes, and lose again.
+async fn step_back(runs: u32) {
+    let chance = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    tokio::time::sleep(Duration::from_micros(100) * (100 + chance) * runs).await;
 }
 
 fn as_read(failure: Failure) -> DatabaseError {

@@ -20,6 +20,8 @@ use super::{
 };
 use pipeline::Pipeline;
 
+/// Room for one read. Rows are slices of it, so what one answer keeps alive is not much larger than the answer.
+const READ_BYTES: usize = 32 * 1024;
 /// Between two looks at whether the server owes an answer for too long.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 
@@ -103,6 +105,10 @@ pub(super) async fn serve(opened: Opened, queue: &Queue<Chunk>, bounds: Bounds) 
         while pipeline.has_room() {
             let Some(chunk) = queue.pop() else { break };
             pipeline.send(chunk);
+        }
+        // Otherwise a full buffer would be read into in steps of 64 bytes.
+        if input.capacity() - input.len() < READ_BYTES / 2 {
+            input.reserve(READ_BYTES);
         }
         let outcome: Result<(), Ended> = tokio::select! {
             biased;

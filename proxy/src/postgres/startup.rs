@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::BytesMut;
 use postgres_protocol::{
     authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
     message::frontend,
@@ -173,9 +173,7 @@ impl Wire {
                     _ => return Ok(frame),
                 }
             }
-            if !self.input.has_remaining_mut() {
-                self.input.reserve(8 * 1024);
-            }
+            self.input.reserve(1024);
             let read = self
                 .stream
                 .read_buf(&mut self.input)

@@ -1,6 +1,8 @@
 //! One model, described to one caller.
 
-use model::{Action, Column, FieldType, Ident, Index, ModelName, ModuleModel, ScalarType, TenantState};
+use model::{
+    Action, Column, FieldType, Ident, Index, ModelName, ModuleModel, ScalarType, TenantState,
+};
 use serde::Serialize;
 
 use super::{held, may, may_read, path_of};
@@ -72,13 +74,28 @@ struct Endpoint {
 /// Describes a model that the caller may read.
 pub fn describe<'a>(caller: &'a Caller, model: &'a ModuleModel) -> Description<'a> {
     let name = model.name();
-    let index = |unique| move |i: &'a Index| IndexDescription { name: &i.name, fields: &i.fields, unique };
+    let index = |unique| {
+        move |i: &'a Index| IndexDescription {
+            name: &i.name,
+            fields: &i.fields,
+            unique,
+        }
+    };
     Description {
         module: &name.module,
         model: &name.model,
-        fields: model.columns().iter().map(|column| field(model, column)).collect(),
+        fields: model
+            .columns()
+            .iter()
+            .map(|column| field(model, column))
+            .collect(),
         relations: relations(caller, model),
-        indexes: model.indexes().iter().map(index(false)).chain(model.unique().iter().map(index(true))).collect(),
+        indexes: model
+            .indexes()
+            .iter()
+            .map(index(false))
+            .chain(model.unique().iter().map(index(true)))
+            .collect(),
         permissions: held(caller, name),
         analytics: model.analytics(),
         max_page_size: model.max_page_size(),
@@ -124,7 +141,10 @@ pub(super) fn operators(kind: &FieldType) -> Vec<&'static str> {
     if !matches!(kind, FieldType::Json | FieldType::Array { .. }) {
         found.extend(["eq", "neq", "in"]);
     }
-    let unordered = matches!(kind, FieldType::Bool | FieldType::Enum { .. } | FieldType::Inet | FieldType::Bytes);
+    let unordered = matches!(
+        kind,
+        FieldType::Bool | FieldType::Enum { .. } | FieldType::Inet | FieldType::Bytes
+    );
     if !found.is_empty() && !unordered {
         found.extend(["gt", "gte", "lt", "lte"]);
     }
@@ -138,31 +158,58 @@ pub(super) fn operators(kind: &FieldType) -> Vec<&'static str> {
 /// Relations to models that this tenant has and this caller may read.
 fn relations<'a>(caller: &'a Caller, model: &'a ModuleModel) -> Vec<Relation<'a>> {
     let visible = |name: &ModelName| {
-        let known = caller.catalog.model(&caller.tenant, name.module.as_str(), name.model.as_str());
+        let known = caller
+            .catalog
+            .model(&caller.tenant, name.module.as_str(), name.model.as_str());
         known.is_some() && may_read(caller, name)
     };
     let mut found = Vec::new();
     for field in model.fields() {
-        let Some(reference) = &field.references else { continue };
-        let target = ModelName { module: reference.module.clone(), model: reference.model.clone() };
+        let Some(reference) = &field.references else {
+            continue;
+        };
+        let target = ModelName {
+            module: reference.module.clone(),
+            model: reference.model.clone(),
+        };
         if visible(&target) {
             let name = field.name.as_str();
             let name = name.strip_suffix("_id").unwrap_or(name).to_owned();
             let (module, model) = (&reference.module, &reference.model);
-            found.push(Relation { name, kind: "to-one", module, model, field: &field.name });
+            found.push(Relation {
+                name,
+                kind: "to-one",
+                module,
+                model,
+                field: &field.name,
+            });
         }
     }
-    let referrers: Vec<_> = caller.catalog.referrers(model.name()).filter(|(m, _)| visible(m.name())).collect();
+    let referrers: Vec<_> = caller
+        .catalog
+        .referrers(model.name())
+        .filter(|(m, _)| visible(m.name()))
+        .collect();
     for (other, field) in &referrers {
         let name = other.name();
         // The key is a part of the name exactly when several keys lead here.
-        let several = referrers.iter().filter(|(m, _)| m.name().model == name.model).count() > 1;
+        let several = referrers
+            .iter()
+            .filter(|(m, _)| m.name().model == name.model)
+            .count()
+            > 1;
         let relation = if several {
             format!("{}!{}", name.model.as_str(), field.name.as_str())
         } else {
             name.model.as_str().to_owned()
         };
-        found.push(Relation { name: relation, kind: "to-many", module: &name.module, model: &name.model, field: &field.name });
+        found.push(Relation {
+            name: relation,
+            kind: "to-many",
+            module: &name.module,
+            model: &name.model,
+            field: &field.name,
+        });
     }
     found
 }
@@ -174,12 +221,20 @@ fn endpoints(caller: &Caller, model: &ModuleModel) -> Vec<Endpoint> {
     let one = format!("{all}/{{id}}");
     let writable = caller.tenant.state == TenantState::Active;
     let mut found = Vec::new();
-    let mut add = |method, path: &str| found.push(Endpoint { method, path: path.to_owned() });
+    let mut add = |method, path: &str| {
+        found.push(Endpoint {
+            method,
+            path: path.to_owned(),
+        })
+    };
     if may(caller, name, Action::Read) {
         add("GET", &all);
         add("GET", &one);
         if model.analytics() {
-            add("POST", &format!("/v1/data/{}/analytics", name.module.as_str()));
+            add(
+                "POST",
+                &format!("/v1/data/{}/analytics", name.module.as_str()),
+            );
         }
     }
     if writable && may(caller, name, Action::Write) {

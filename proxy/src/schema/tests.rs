@@ -29,9 +29,7 @@ fn caller(permissions: &[&str]) -> Caller {
             "indexes": [{"name": "by_time", "fields": ["created_at"]}],
         }})
     };
-    let key = |name: &str, module: &str, model: &str| {
-        json!({"name": name, "type": "uuid", "references": {"module": module, "model": model}})
-    };
+    let key = |name: &str, module: &str, model: &str| json!({"name": name, "type": "uuid", "references": {"module": module, "model": model}});
     let catalog = json!({
         "revision": 7, "generation": 1, "database": "septem",
         "models": [
@@ -46,7 +44,12 @@ fn caller(permissions: &[&str]) -> Caller {
     Caller {
         tenant: Arc::clone(catalog.tenant(&TENANT.parse().unwrap()).unwrap()),
         user: "ada".into(),
-        permissions: Arc::new(permissions.iter().map(|p| p.parse().unwrap()).collect::<HashSet<_>>()),
+        permissions: Arc::new(
+            permissions
+                .iter()
+                .map(|p| p.parse().unwrap())
+                .collect::<HashSet<_>>(),
+        ),
         catalog,
         trace: TraceId("0".repeat(32).into()),
     }
@@ -68,7 +71,8 @@ fn request(headers: &[(&'static str, &str)]) -> Request {
 }
 
 fn ask(permissions: &[&str], module: Option<&str>, model: Option<&str>) -> Result<Value, Problem> {
-    handle(&caller(permissions), &request(&[]), module, model).map(|r| serde_json::from_slice(&r.body).unwrap())
+    handle(&caller(permissions), &request(&[]), module, model)
+        .map(|r| serde_json::from_slice(&r.body).unwrap())
 }
 
 #[test]
@@ -76,62 +80,163 @@ fn only_what_may_be_read_is_listed() {
     let names = |permissions: &[&str], module| {
         let answer = ask(permissions, module, None).unwrap();
         let list = answer["data"].as_array().unwrap().clone();
-        list.iter().map(|m| m["model"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        list.iter()
+            .map(|m| m["model"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
-    let all = ["crm.companies.read", "crm.deals.read", "crm.people.write", "hr.staff.read"];
+    let all = [
+        "crm.companies.read",
+        "crm.deals.read",
+        "crm.people.write",
+        "hr.staff.read",
+    ];
     assert_eq!(names(&all, None), ["companies", "deals"]);
     assert_eq!(names(&all, Some("crm")), ["companies", "deals"]);
     assert!(names(&all, Some("hr")).is_empty());
     assert!(names(&[], None).is_empty());
-    assert_eq!(ask(&["crm.people.write"], Some("crm"), Some("people")).unwrap_err().kind, ProblemKind::Forbidden);
+    assert_eq!(
+        ask(&["crm.people.write"], Some("crm"), Some("people"))
+            .unwrap_err()
+            .kind,
+        ProblemKind::Forbidden
+    );
 }
 
 #[test]
 fn a_description_names_no_model_out_of_reach() {
-    let answer = ask(&["crm.companies.read", "crm.deals.read", "hr.staff.read"], Some("crm"), Some("companies")).unwrap();
+    let answer = ask(
+        &["crm.companies.read", "crm.deals.read", "hr.staff.read"],
+        Some("crm"),
+        Some("companies"),
+    )
+    .unwrap();
     let relations = answer["data"]["relations"].as_array().unwrap();
     assert_eq!(relations.len(), 1, "{relations:?}");
-    assert_eq!(relations[0], json!({"name": "deals", "kind": "to-many", "module": "crm", "model": "deals", "field": "company_id"}));
+    assert_eq!(
+        relations[0],
+        json!({"name": "deals", "kind": "to-many", "module": "crm", "model": "deals", "field": "company_id"})
+    );
     let text = answer.to_string();
-    assert!(!text.contains("people") && !text.contains("staff"), "{text}");
+    assert!(
+        !text.contains("people") && !text.contains("staff"),
+        "{text}"
+    );
 
-    let answer = ask(&["crm.companies.read", "crm.people.read", "crm.people.write"], Some("crm"), Some("companies")).unwrap();
-    let names: Vec<_> = answer["data"]["relations"].as_array().unwrap().iter().map(|r| r["name"].clone()).collect();
+    let answer = ask(
+        &["crm.companies.read", "crm.people.read", "crm.people.write"],
+        Some("crm"),
+        Some("companies"),
+    )
+    .unwrap();
+    let names: Vec<_> = answer["data"]["relations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["name"].clone())
+        .collect();
     assert_eq!(names, ["people!home_id", "people!work_id"]);
-    let answer = ask(&["crm.companies.read", "crm.deals.read"], Some("crm"), Some("deals")).unwrap();
-    let names: Vec<_> = answer["data"]["relations"].as_array().unwrap().iter().map(|r| r["name"].clone()).collect();
+    let answer = ask(
+        &["crm.companies.read", "crm.deals.read"],
+        Some("crm"),
+        Some("deals"),
+    )
+    .unwrap();
+    let names: Vec<_> = answer["data"]["relations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["name"].clone())
+        .collect();
     assert_eq!(names, ["company"]);
 }
 
 #[test]
 fn a_description_says_what_may_be_done() {
-    let answer = ask(&["crm.companies.read", "crm.companies.write"], Some("crm"), Some("companies")).unwrap();
+    let answer = ask(
+        &["crm.companies.read", "crm.companies.write"],
+        Some("crm"),
+        Some("companies"),
+    )
+    .unwrap();
     let data = &answer["data"];
     assert_eq!(data["permissions"], json!(["read", "write"]));
     assert_eq!(answer["meta"]["revision"], 7);
-    let field = |name: &str| data["fields"].as_array().unwrap().iter().find(|f| f["name"] == name).unwrap().clone();
+    let field = |name: &str| {
+        data["fields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|f| f["name"] == name)
+            .unwrap()
+            .clone()
+    };
     assert_eq!(field("f")["precision"], 12);
     assert_eq!(field("f")["default"], "0");
     assert_eq!(field("n")["values"], json!(["open", "won"]));
     assert_eq!(field("p")["items"], "text");
-    assert_eq!((field("g")["required"].clone(), field("g")["maxLength"].clone()), (json!(true), json!(200)));
-    assert_eq!((field("version")["readOnly"].clone(), field("id")["readOnly"].clone()), (json!(true), json!(false)));
-    let endpoints: Vec<_> = data["endpoints"].as_array().unwrap().iter().map(|e| e["method"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(
+        (
+            field("g")["required"].clone(),
+            field("g")["maxLength"].clone()
+        ),
+        (json!(true), json!(200))
+    );
+    assert_eq!(
+        (
+            field("version")["readOnly"].clone(),
+            field("id")["readOnly"].clone()
+        ),
+        (json!(true), json!(false))
+    );
+    let endpoints: Vec<_> = data["endpoints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["method"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(endpoints, ["GET", "GET", "POST", "POST", "PATCH"]);
 }
 
 #[test]
 fn the_operators_listed_are_those_that_filters_take() {
     let caller = caller(&[]);
-    let model = caller.catalog.model(&caller.tenant, "crm", "companies").unwrap();
+    let model = caller
+        .catalog
+        .model(&caller.tenant, "crm", "companies")
+        .unwrap();
     for column in model.columns() {
         let listed = describe::operators(&column.field_type);
-        for operator in ["eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in", "is"] {
-            let values = ["1", "true", "a", "(1)", "()", "null", "2026-01-02", "2026-01-02T03:04:05Z", "03:04:05", TENANT, "10.0.0.1", "YQ=="];
+        for operator in [
+            "eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in", "is",
+        ] {
+            let values = [
+                "1",
+                "true",
+                "a",
+                "(1)",
+                "()",
+                "null",
+                "2026-01-02",
+                "2026-01-02T03:04:05Z",
+                "03:04:05",
+                TENANT,
+                "10.0.0.1",
+                "YQ==",
+            ];
             let taken = values.iter().any(|value| {
-                crate::query::parse_condition(model, column.name.as_str(), &format!("{operator}.{value}")).is_ok()
+                crate::query::parse_condition(
+                    model,
+                    column.name.as_str(),
+                    &format!("{operator}.{value}"),
+                )
+                .is_ok()
             });
-            assert_eq!(listed.contains(&operator), taken, "{} {operator}", column.field_type.name());
+            assert_eq!(
+                listed.contains(&operator),
+                taken,
+                "{} {operator}",
+                column.field_type.name()
+            );
         }
     }
 }
@@ -141,7 +246,11 @@ fn an_answer_that_is_known_is_not_sent_again() {
     let caller = caller(&["crm.deals.read"]);
     let first = handle(&caller, &request(&[]), None, None).unwrap();
     let tag = first.headers[header::ETAG].to_str().unwrap().to_owned();
-    let status = |tag: &str| handle(&caller, &request(&[("if-none-match", tag)]), None, None).unwrap().status;
+    let status = |tag: &str| {
+        handle(&caller, &request(&[("if-none-match", tag)]), None, None)
+            .unwrap()
+            .status
+    };
     assert_eq!(status(&tag), StatusCode::NOT_MODIFIED);
     assert_eq!(status(&format!("\"x\", W/{tag}")), StatusCode::NOT_MODIFIED);
     assert_eq!(status("\"x\""), StatusCode::OK);

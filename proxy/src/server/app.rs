@@ -19,6 +19,7 @@ use pingora::{
     prelude::HttpPeer,
     proxy::{ProxyHttp, Session},
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::timeout;
 
 use super::{METHODS, body, target};
@@ -71,7 +72,10 @@ impl Edge {
     }
 
     fn begin(&self, session: &mut Session, context: &mut Context) {
-        let peer = session.client_addr().and_then(|a| a.as_inet()).map_or(Ipv4Addr::UNSPECIFIED.into(), |a| a.ip());
+        let peer = session
+            .client_addr()
+            .and_then(|a| a.as_inet())
+            .map_or(Ipv4Addr::UNSPECIFIED.into(), |a| a.ip());
         let headers = &session.req_header().headers;
         context.client = real_ip(peer, headers, &self.trusted_proxies);
         context.request_id = trace::request_id(headers);
@@ -83,69 +87,137 @@ impl Edge {
 
     async fn serve(&self, session: &mut Session, context: &mut Context) -> Result<Reply, Problem> {
         let target = parse_target(session)?;
-        let (method, headers) = (session.req_header().method.clone(), session.req_header().headers.clone());
+        let (method, headers) = (
+            session.req_header().method.clone(),
+            session.req_header().headers.clone(),
+        );
         if let Some(reply) = cors::preflight(&method, &headers, &self.cors_origins) {
             return Ok(reply);
         }
         if !is_served(&method) {
-            let mut problem = Problem::new(ProblemKind::MethodNotAllowed, format!("Methods here: {METHODS}."));
+            let mut problem = Problem::new(
+                ProblemKind::MethodNotAllowed,
+                format!("Methods here: {METHODS}."),
+            );
             problem.allow = Some(METHODS);
             return Err(problem);
         }
-        let route = target.path.as_deref().map_or(Route::Unknown, |path| Route::parse(&method, path));
+        let route = target
+            .path
+            .as_deref()
+            .map_or(Route::Unknown, |path| Route::parse(&method, path));
         context.route = route.class();
         let (deadline, bytes_max) = (route.deadline(), route.body_bytes_max());
         let road = async {
             let trace = context.trace.clone();
-            let admitted = self.chain.admit(route, &method, &headers, trace, &mut context.note).await?;
-            let body = if has_body(&method) { body::read(session, bytes_max).await? } else { bytes::Bytes::new() };
+            let admitted = self
+                .chain
+                .admit(route, &method, &headers, trace, &mut context.note)
+                .await?;
+            let body = if has_body(&method) {
+                body::read(session, bytes_max).await?
+            } else {
+                bytes::Bytes::new()
+            };
             let path = target.path.unwrap_or_default();
-            let request = Request { method, path, raw_path: target.raw_path, query: target.query, headers, body };
+            let request = Request {
+                method,
+                path,
+                raw_path: target.raw_path,
+                query: target.query,
+                headers,
+                body,
+            };
             self.chain.answer(&admitted, &request).await
         };
         match timeout(deadline, road).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Problem::new(ProblemKind::Timeout, "The request took too long.")),
+            Err(_) => Err(Problem::new(
+                ProblemKind::Timeout,
+                "The request took too long.",
+            )),
         }
     }
 
-    /// The same, with a panic of ours turned into a 500: the server library would close the connection silently.
-    async fn recover(&self, session: &mut Session, context: &mut Context) -> Result<Reply, Problem> {
-        match AssertUnwindSafe(self.serve(session, context)).catch_unwind().await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                self.chain.metrics.panics.inc();
-                Err(Problem::new(ProblemKind::Internal, "Something went wrong here."))
-            }
-        }
-    }
-
-    async fn send(&self, session: &mut Session, context: &Context, mut reply: Reply) -> pingora::Result<()> {
-        let origin = cors::allowed_origin(&session.req_header().headers, &self.cors_origins).cloned();
+    async fn send(
+        &self,
+        session: &mut Session,
+        context: &Context,
+        mut reply: Reply,
+    ) -> pingora::Result<()> {
+        let origin =
+            cors::allowed_origin(&session.req_header().headers, &self.cors_origins).cloned();
         cors::allow(&mut reply, origin);
-        reply.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        reply.headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
         if let Ok(id) = HeaderValue::from_str(&context.request_id) {
-            reply.headers.insert(HeaderName::from_static(trace::REQUEST_ID), id);
+            reply
+                .headers
+                .insert(HeaderName::from_static(trace::REQUEST_ID), id);
         }
-        let bodiless = matches!(reply.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let bodiless = matches!(
+            reply.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
         if !bodiless {
-            reply.headers.insert(header::CONTENT_LENGTH, reply.body.len().into());
+            reply
+                .headers
+                .insert(header::CONTENT_LENGTH, reply.body.len().into());
         }
-        let ends_here = bodiless || reply.body.is_empty() || session.req_header().method == Method::HEAD;
+        let ends_here =
+            bodiless || reply.body.is_empty() || session.req_header().method == Method::HEAD;
         let head = Box::new(response_head(reply.status, reply.headers)?);
-        session.as_downstream_mut().write_response_header(head).await?;
-        let body = if ends_here { bytes::Bytes::new() } else { reply.body };
-        session.as_downstream_mut().write_response_body(body, true).await
+        session
+            .as_downstream_mut()
+            .write_response_header(head)
+            .await?;
+        let body = if ends_here {
+            bytes::Bytes::new()
+        } else {
+            reply.body
+        };
+        session
+            .as_downstream_mut()
+            .write_response_body(body, true)
+            .await
+    }
+}
+
+/// A panic of ours is answered with 500 and counted: the server library would close the connection without a word.
+async fn recovered<T>(
+    work: impl Future<Output = Result<T, Problem>>,
+    panics: &Counter,
+) -> Result<T, Problem> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            panics.inc();
+            Err(Problem::new(
+                ProblemKind::Internal,
+                "Something went wrong here.",
+            ))
+        }
     }
 }
 
 fn parse_target(session: &Session) -> Result<target::Target, Problem> {
     // Of an absolute-form target the authority has been held against Host by then.
-    target::parse(session.req_header().uri.path_and_query().map_or("/", |path| path.as_str()))
+    target::parse(
+        session
+            .req_header()
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str()),
+    )
 }
 
 fn is_served(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::POST | Method::PATCH | Method::PUT | Method::DELETE)
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::POST | Method::PATCH | Method::PUT | Method::DELETE
+    )
 }
 
 fn has_body(method: &Method) -> bool {
@@ -181,14 +253,23 @@ impl ProxyHttp for Edge {
         }
     }
 
-    async fn upstream_peer(&self, _: &mut Session, _: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        _: &mut Session,
+        _: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
         Error::e_explain(ErrorType::InternalError, "every request is answered here")
     }
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+    ) -> pingora::Result<bool> {
         self.chain.metrics.in_flight.inc();
         self.begin(session, context);
-        let outcome = self.recover(session, context).await;
+        let panics = &self.chain.metrics.panics;
+        let outcome = recovered(self.serve(session, context), panics).await;
         let reply = match outcome {
             Ok(reply) => reply,
             Err(problem) => {
@@ -209,7 +290,9 @@ impl ProxyHttp for Edge {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
         let elapsed = context.started.elapsed();
-        let status = session.response_written().map_or(StatusCode::BAD_REQUEST, |head| head.status);
+        let status = session
+            .response_written()
+            .map_or(StatusCode::BAD_REQUEST, |head| head.status);
         let method = &session.req_header().method;
         let metrics = &self.chain.metrics;
         metrics.answered(context.route, Some(method), status, elapsed.as_secs_f64());
@@ -229,5 +312,34 @@ impl ProxyHttp for Edge {
             trace_id = &*context.trace.0,
             "request"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_and_counted() {
+        let panics = Counter::default();
+        let fine = recovered(async { Ok(7) }, &panics).await;
+        assert_eq!((fine.unwrap(), panics.get()), (7, 0));
+        let broken = recovered::<()>(async { panic!("an invariant") }, &panics).await;
+        assert_eq!(
+            (broken.unwrap_err().kind, panics.get()),
+            (ProblemKind::Internal, 1)
+        );
+    }
+
+    #[test]
+    fn a_header_with_two_values_is_sent_twice() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::VARY, HeaderValue::from_static("Accept"));
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        headers.append(header::ETAG, HeaderValue::from_static("\"1\""));
+        let head = response_head(StatusCode::OK, headers).unwrap();
+        let values: Vec<_> = head.headers.get_all(header::VARY).iter().collect();
+        assert_eq!(values, ["Accept", "Origin"]);
+        assert_eq!(head.headers.len(), 3);
     }
 }

@@ -16,28 +16,58 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 /// The whole body. More than `bytes_max` is refused before it is read, if its length was announced, or as soon as
 /// that many have come.
 pub async fn read(session: &mut Session, bytes_max: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(ProblemKind::TooLarge, format!("The body is larger than {bytes_max} bytes."));
+    let too_large = || {
+        Problem::new(
+            ProblemKind::TooLarge,
+            format!("The body is larger than {bytes_max} bytes."),
+        )
+    };
     let announced = announced(session);
     if announced.is_some_and(|length| length > bytes_max as u64) {
         return Err(too_large());
     }
-    let broken = |_| Problem::new(ProblemKind::Validation, "The body could not be read to its end.");
+    let broken = |_| {
+        Problem::new(
+            ProblemKind::Validation,
+            "The body could not be read to its end.",
+        )
+    };
     if expects_continue(session) {
         // Written before the body has come, which to the library looks like an answer that ends the connection.
         let keepalive = session.get_keepalive();
-        session.as_downstream_mut().write_continue_response().await.map_err(broken)?;
+        session
+            .as_downstream_mut()
+            .write_continue_response()
+            .await
+            .map_err(broken)?;
         session.as_downstream_mut().set_keepalive(keepalive);
     }
-    let Some(first) = session.as_downstream_mut().read_request_body().await.map_err(broken)? else {
+    let Some(first) = session
+        .as_downstream_mut()
+        .read_request_body()
+        .await
+        .map_err(broken)?
+    else {
         return Ok(Bytes::new());
     };
     if announced == Some(first.len() as u64) {
         // Nothing is left but the end; reading it marks the body as done.
-        while session.as_downstream_mut().read_request_body().await.map_err(broken)?.is_some() {}
+        while session
+            .as_downstream_mut()
+            .read_request_body()
+            .await
+            .map_err(broken)?
+            .is_some()
+        {}
         return Ok(first);
     }
     let mut body = BytesMut::from(first);
-    while let Some(chunk) = session.as_downstream_mut().read_request_body().await.map_err(broken)? {
+    while let Some(chunk) = session
+        .as_downstream_mut()
+        .read_request_body()
+        .await
+        .map_err(broken)?
+    {
         if body.len() + chunk.len() > bytes_max {
             return Err(too_large());
         }
@@ -70,7 +100,15 @@ pub async fn discard(session: &mut Session) {
 }
 
 fn announced(session: &Session) -> Option<u64> {
-    session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+    session
+        .req_header()
+        .headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn expects_continue(session: &Session) -> bool {

@@ -16,21 +16,36 @@ pub const HEADERS_MAX: usize = 100;
 /// Where the head ends in what has been read so far: the index after the empty line. Refuses a head that has grown
 /// too big without an end.
 pub fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Problem> {
-    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4);
+    let end = bytes
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .map(|at| at + 4);
     if end.unwrap_or(bytes.len()) <= HEAD_BYTES_MAX {
         return Ok(end);
     }
     // Which of the two it is is known once the request line is.
     let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    Err(if line.len() > TARGET_BYTES_MAX { target_too_long() } else { headers_too_large() })
+    Err(if line.len() > TARGET_BYTES_MAX {
+        target_too_long()
+    } else {
+        headers_too_large()
+    })
 }
 
 /// Checks a head, from the request line to the empty line.
 pub fn check(head: &[u8]) -> Result<(), Problem> {
-    let lines = head.strip_suffix(b"\r\n\r\n").ok_or_else(|| bad("The head does not end with an empty line."))?;
-    let mut lines = lines.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let lines = head
+        .strip_suffix(b"\r\n\r\n")
+        .ok_or_else(|| bad("The head does not end with an empty line."))?;
+    let mut lines = lines
+        .split(|b| *b == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     // What is left of a CR or an LF in a line stood alone.
-    if head.iter().enumerate().any(|(i, b)| *b == b'\n' && (i == 0 || head[i - 1] != b'\r')) {
+    if head
+        .iter()
+        .enumerate()
+        .any(|(i, b)| *b == b'\n' && (i == 0 || head[i - 1] != b'\r'))
+    {
         return Err(bad("A line of the head does not end with CR LF."));
     }
     let start = StartLine::parse(lines.next().unwrap_or_default())?;
@@ -49,7 +64,8 @@ struct StartLine<'a> {
 impl<'a> StartLine<'a> {
     fn parse(line: &'a [u8]) -> Result<Self, Problem> {
         let mut words = line.split(|b| *b == b' ');
-        let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
         else {
             return Err(bad("The request line is not method, target and version."));
         };
@@ -77,7 +93,10 @@ impl<'a> StartLine<'a> {
 
     /// `http://authority` of an absolute-form target.
     fn authority(&self) -> Option<&'a [u8]> {
-        let rest = self.target.strip_prefix(b"http://").or_else(|| self.target.strip_prefix(b"https://"))?;
+        let rest = self
+            .target
+            .strip_prefix(b"http://")
+            .or_else(|| self.target.strip_prefix(b"https://"))?;
         rest.split(|b| matches!(b, b'/' | b'?')).next()
     }
 }
@@ -135,11 +154,21 @@ impl<'a> Fields<'a> {
         }
         match (self.lengths.as_slice(), self.codings.as_slice()) {
             ([], []) => Ok(()),
-            ([length], []) if !length.is_empty() && length.len() <= 18 && length.iter().all(u8::is_ascii_digit) => Ok(()),
+            ([length], [])
+                if !length.is_empty()
+                    && length.len() <= 18
+                    && length.iter().all(u8::is_ascii_digit) =>
+            {
+                Ok(())
+            }
             (_, []) => Err(bad("The header Content-Length is no single number.")),
             ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") && !start.is_1_0 => Ok(()),
-            ([], _) => Err(bad("The only Transfer-Encoding read here is chunked, once, with HTTP/1.1.")),
-            _ => Err(bad("Transfer-Encoding and Content-Length exclude each other.")),
+            ([], _) => Err(bad(
+                "The only Transfer-Encoding read here is chunked, once, with HTTP/1.1.",
+            )),
+            _ => Err(bad(
+                "Transfer-Encoding and Content-Length exclude each other.",
+            )),
         }
     }
 }
@@ -158,7 +187,10 @@ fn target_too_long() -> Problem {
 }
 
 fn headers_too_large() -> Problem {
-    Problem::new(ProblemKind::HeadersTooLarge, "The headers are larger than 16 KiB or more than 100.")
+    Problem::new(
+        ProblemKind::HeadersTooLarge,
+        "The headers are larger than 16 KiB or more than 100.",
+    )
 }
 
 #[cfg(test)]
@@ -239,20 +271,39 @@ mod tests {
         ] {
             assert_eq!(status_of(head), Some(400), "{head:?}");
         }
-        assert_eq!(status_of("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), Some(405));
+        assert_eq!(
+            status_of("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"),
+            Some(405)
+        );
     }
 
     #[test]
     fn big_heads_are_refused_before_they_end() {
-        let target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(TARGET_BYTES_MAX));
+        let target = format!(
+            "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "x".repeat(TARGET_BYTES_MAX)
+        );
         assert_eq!(status_of(&target), Some(414));
         let target = format!("GET /{}", "x".repeat(HEAD_BYTES_MAX));
-        assert_eq!(end_of_head(target.as_bytes()).unwrap_err().kind, ProblemKind::UriTooLong);
-        let headers = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(HEAD_BYTES_MAX));
+        assert_eq!(
+            end_of_head(target.as_bytes()).unwrap_err().kind,
+            ProblemKind::UriTooLong
+        );
+        let headers = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "x".repeat(HEAD_BYTES_MAX)
+        );
         assert_eq!(status_of(&headers), Some(431));
-        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(100));
+        let many = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "X: 1\r\n".repeat(100)
+        );
         assert_eq!(status_of(&many), Some(431));
-        assert!(end_of_head(b"GET / HTTP/1.1\r\nHost: a\r\n").unwrap().is_none());
+        assert!(
+            end_of_head(b"GET / HTTP/1.1\r\nHost: a\r\n")
+                .unwrap()
+                .is_none()
+        );
     }
 
     proptest! {

@@ -60,7 +60,11 @@ enum Head {
 impl Front {
     /// In front of that proxy.
     pub fn new(proxy: HttpProxy<Edge>, metrics: Arc<Metrics>, problem_base: String) -> Self {
-        Self { proxy: Arc::new(proxy), metrics, problem_base }
+        Self {
+            proxy: Arc::new(proxy),
+            metrics,
+            problem_base,
+        }
     }
 
     async fn refuse(&self, mut stream: Stream, started: Instant, problem: Problem) {
@@ -69,7 +73,12 @@ impl Front {
         let reply = problem.into_reply(&self.problem_base, &trace);
         let status = reply.status;
         self.metrics.problem(kind);
-        self.metrics.answered(RouteClass::Other, None, status, started.elapsed().as_secs_f64());
+        self.metrics.answered(
+            RouteClass::Other,
+            None,
+            status,
+            started.elapsed().as_secs_f64(),
+        );
         tracing::info!(
             target: "access",
             client = %peer(&stream),
@@ -80,13 +89,25 @@ impl Front {
             trace_id = &*trace.0,
             "request refused by its head"
         );
-        let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or("Error")
+        );
         for (name, value) in &reply.headers {
-            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
+            head.push_str(&format!(
+                "{name}: {}\r\n",
+                value.to_str().unwrap_or_default()
+            ));
         }
-        head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", reply.body.len()));
+        head.push_str(&format!(
+            "content-length: {}\r\nconnection: close\r\n\r\n",
+            reply.body.len()
+        ));
         let farewell = async {
-            stream.write_all(&[head.as_bytes(), &reply.body].concat()).await?;
+            stream
+                .write_all(&[head.as_bytes(), &reply.body].concat())
+                .await?;
             stream.flush().await?;
             AsyncWriteExt::shutdown(&mut stream).await?;
             let (mut read, mut sink) = (0, [0; 4096]);
@@ -105,7 +126,11 @@ impl Front {
 
 #[async_trait]
 impl ServerApp for Front {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(
+        self: &Arc<Self>,
+        mut stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             return self.proxy.process_new(stream, shutdown).await;
         }
@@ -121,7 +146,12 @@ impl ServerApp for Front {
                 Head::Fit(bytes) => {
                     let mut session = ServerSession::new_http1(stream);
                     session.set_pipelined_prefix(bytes);
-                    stream = self.proxy.process_new_http(session, shutdown).await?.consume().0;
+                    stream = self
+                        .proxy
+                        .process_new_http(session, shutdown)
+                        .await?
+                        .consume()
+                        .0;
                 }
                 Head::Refused(problem) => {
                     self.refuse(stream, started, problem).await;
@@ -157,7 +187,8 @@ async fn read_head(stream: &mut Stream) -> Head {
             match framing::end_of_head(&bytes) {
                 Ok(Some(end)) => {
                     let checked = framing::check(&bytes[..end]);
-                    return checked.map_or_else(Head::Refused, |()| Head::Fit(std::mem::take(&mut bytes)));
+                    return checked
+                        .map_or_else(Head::Refused, |()| Head::Fit(std::mem::take(&mut bytes)));
                 }
                 Ok(None) => {}
                 Err(problem) => return Head::Refused(problem),
@@ -168,12 +199,22 @@ async fn read_head(stream: &mut Stream) -> Head {
             }
         }
     };
-    let slow = || Head::Refused(Problem::new(ProblemKind::Validation, "The head of the request took too long."));
-    timeout(HEAD_TIMEOUT, whole).await.unwrap_or_else(|_| slow())
+    let slow = || {
+        Head::Refused(Problem::new(
+            ProblemKind::Validation,
+            "The head of the request took too long.",
+        ))
+    };
+    timeout(HEAD_TIMEOUT, whole)
+        .await
+        .unwrap_or_else(|_| slow())
 }
 
 fn peer(stream: &Stream) -> IpAddr {
     let digest = stream.get_socket_digest();
-    let address = digest.as_ref().and_then(|d| d.peer_addr()).and_then(|a| a.as_inet());
+    let address = digest
+        .as_ref()
+        .and_then(|d| d.peer_addr())
+        .and_then(|a| a.as_inet());
     address.map_or(Ipv4Addr::UNSPECIFIED.into(), |a| a.ip())
 }

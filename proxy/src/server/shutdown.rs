@@ -31,7 +31,13 @@ impl Shutdown {
     /// On SIGTERM, SIGQUIT or SIGINT, and out of the process as soon as nothing is under way.
     pub fn of_process() -> Self {
         let (on_drained, on_fault) = (|| std::process::exit(0), || std::process::exit(1));
-        Self { signal: Box::new(Signals), wait: WAIT, grace: GRACE, on_drained, on_fault }
+        Self {
+            signal: Box::new(Signals),
+            wait: WAIT,
+            grace: GRACE,
+            on_drained,
+            on_fault,
+        }
     }
 }
 
@@ -41,8 +47,11 @@ struct Signals;
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         let on = |kind| signal(kind).expect("signal handlers can be set in a runtime with I/O");
-        let (mut term, mut quit, mut int) =
-            (on(SignalKind::terminate()), on(SignalKind::quit()), on(SignalKind::interrupt()));
+        let (mut term, mut quit, mut int) = (
+            on(SignalKind::terminate()),
+            on(SignalKind::quit()),
+            on(SignalKind::interrupt()),
+        );
         tokio::select! { _ = term.recv() => {} _ = quit.recv() => {} _ = int.recv() => {} }
         ShutdownSignal::GracefulTerminate
     }

@@ -48,14 +48,29 @@ pub struct Start {
 
 impl Start {
     /// A start that has not begun.
-    pub fn new(config: Config, chain: Arc<Chain>, health: Arc<Health>, on_drained: fn(), on_fault: fn()) -> Self {
-        Self { config, chain, health, on_drained, on_fault }
+    pub fn new(
+        config: Config,
+        chain: Arc<Chain>,
+        health: Arc<Health>,
+        on_drained: fn(),
+        on_fault: fn(),
+    ) -> Self {
+        Self {
+            config,
+            chain,
+            health,
+            on_drained,
+            on_fault,
+        }
     }
 
     async fn run(&self) -> anyhow::Result<()> {
         let metrics = Arc::clone(&self.chain.metrics);
         let platform = Platform::new(&self.config.database_url)?;
-        let valkey = Arc::new(Valkey::connect(&self.config.valkey_url, Arc::clone(&metrics))?);
+        let valkey = Arc::new(Valkey::connect(
+            &self.config.valkey_url,
+            Arc::clone(&metrics),
+        )?);
         let catalogs = Arc::new(Catalogs::new(platform.clone(), instance(), metrics));
         let analytics = Arc::new(Analytics::connect(&self.analytics_config())?);
         self.health.watch(Arc::clone(&valkey));
@@ -77,14 +92,22 @@ impl Start {
     }
 
     /// Connects CRUD, again and again while PostgreSQL is away. A role that is not fenced ends the process.
-    async fn connect_data(&self, data: &OnceLock<Data>, catalogs: &Arc<Catalogs>) -> Result<Infallible, ConnectError> {
+    async fn connect_data(
+        &self,
+        data: &OnceLock<Data>,
+        catalogs: &Arc<Catalogs>,
+    ) -> Result<Infallible, ConnectError> {
         loop {
             match Database::connect(self.config.database.clone()).await {
                 Ok(database) => {
                     let cursor_keys = Arc::clone(&self.config.cursor_keys);
                     let catalogs: Arc<dyn CatalogSource> = Arc::<Catalogs>::clone(catalogs);
                     // Set here only, and once: what follows never ends.
-                    let _ = data.set(Data { database, cursor_keys, catalogs });
+                    let _ = data.set(Data {
+                        database,
+                        cursor_keys,
+                        catalogs,
+                    });
                     return std::future::pending().await;
                 }
                 Err(error @ ConnectError::Fence(_)) => return Err(error),
@@ -110,13 +133,27 @@ impl Start {
             tracing::warn!("the first analytics self-test takes long; ready without it");
         }
         self.health.analytics_known();
-        Arc::clone(analytics).keep_testing(|| catalogs.current()).await;
+        Arc::clone(analytics)
+            .keep_testing(|| catalogs.current())
+            .await;
     }
 
     fn analytics_config(&self) -> analytics::Config {
-        let ClickHouseConfig { url, user, password, allow_old } = self.config.clickhouse.clone();
+        let ClickHouseConfig {
+            url,
+            user,
+            password,
+            allow_old,
+        } = self.config.clickhouse.clone();
         let database_url = self.config.database_url.clone();
-        analytics::Config { url, user, password, database_url, allow_old, query_time_max: analytics::QUERY_TIME_MAX }
+        analytics::Config {
+            url,
+            user,
+            password,
+            database_url,
+            allow_old,
+            query_time_max: analytics::QUERY_TIME_MAX,
+        }
     }
 
     /// Takes changed key files into use; a broken one is reported once and changes nothing.
@@ -130,7 +167,10 @@ impl Start {
                 Ok(true) => tracing::info!("token keys have changed"),
                 Ok(false) => {}
                 Err(error) if !was_broken => {
-                    tracing::error!(error = chain_of(error), "token keys cannot be read; the last ones stay");
+                    tracing::error!(
+                        error = chain_of(error),
+                        "token keys cannot be read; the last ones stay"
+                    );
                 }
                 Err(_) => {}
             }

@@ -12,8 +12,9 @@ use prometheus_client::{
 use crate::{chain::route::RouteClass, problem::ProblemKind};
 
 /// From half a millisecond to the longest deadline, in seconds.
-const DURATION_BUCKETS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 35.0];
+const DURATION_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 35.0,
+];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -63,29 +64,69 @@ impl Default for Metrics {
             valkey_failures: Counter::default(),
         };
         let r = &mut metrics.registry;
-        r.register("requests", "Requests answered (route, method, status class)", metrics.requests.clone());
-        r.register("request_duration_seconds", "Head read to reply written (route)", metrics.durations.clone());
-        r.register("problems", "Problems answered (kind)", metrics.problems.clone());
+        r.register(
+            "requests",
+            "Requests answered (route, method, status class)",
+            metrics.requests.clone(),
+        );
+        r.register(
+            "request_duration_seconds",
+            "Head read to reply written (route)",
+            metrics.durations.clone(),
+        );
+        r.register(
+            "problems",
+            "Problems answered (kind)",
+            metrics.problems.clone(),
+        );
         r.register("panics", "Handlers that panicked", metrics.panics.clone());
-        r.register("requests_in_flight", "Requests being answered", metrics.in_flight.clone());
-        r.register("catalog_revision", "Revision of the catalogue served", metrics.catalog_revision.clone());
-        r.register("valkey_failures", "Calls to Valkey without an answer", metrics.valkey_failures.clone());
+        r.register(
+            "requests_in_flight",
+            "Requests being answered",
+            metrics.in_flight.clone(),
+        );
+        r.register(
+            "catalog_revision",
+            "Revision of the catalogue served",
+            metrics.catalog_revision.clone(),
+        );
+        r.register(
+            "valkey_failures",
+            "Calls to Valkey without an answer",
+            metrics.valkey_failures.clone(),
+        );
         metrics
     }
 }
 
 impl Metrics {
     /// Counts one answered request; without a method, one whose head was refused.
-    pub fn answered(&self, route: RouteClass, method: Option<&Method>, status: StatusCode, seconds: f64) {
+    pub fn answered(
+        &self,
+        route: RouteClass,
+        method: Option<&Method>,
+        status: StatusCode,
+        seconds: f64,
+    ) {
         let method = method.map_or("none", method_name);
-        let labels = RequestLabels { route: route.name(), method, status: status_class(status) };
+        let labels = RequestLabels {
+            route: route.name(),
+            method,
+            status: status_class(status),
+        };
         self.requests.get_or_create(&labels).inc();
-        self.durations.get_or_create(&RouteLabels { route: route.name() }).observe(seconds);
+        self.durations
+            .get_or_create(&RouteLabels {
+                route: route.name(),
+            })
+            .observe(seconds);
     }
 
     /// Counts one problem.
     pub fn problem(&self, kind: ProblemKind) {
-        self.problems.get_or_create(&KindLabels { kind: kind.name() }).inc();
+        self.problems
+            .get_or_create(&KindLabels { kind: kind.name() })
+            .inc();
     }
 
     /// The text that Prometheus reads.
@@ -128,12 +169,23 @@ mod tests {
         let metrics = Metrics::default();
         for i in 0..1000 {
             let method = Method::from_bytes(format!("M{i}").as_bytes()).unwrap();
-            metrics.answered(RouteClass::Other, Some(&method), StatusCode::METHOD_NOT_ALLOWED, 0.001);
+            metrics.answered(
+                RouteClass::Other,
+                Some(&method),
+                StatusCode::METHOD_NOT_ALLOWED,
+                0.001,
+            );
         }
         metrics.problem(ProblemKind::NotFound);
         let text = metrics.encode();
-        assert_eq!(text.matches("septem_proxy_requests_total{").count(), 1, "{text}");
-        assert!(text.contains("septem_proxy_requests_total{route=\"other\",method=\"other\",status=\"4xx\"} 1000"));
+        assert_eq!(
+            text.matches("septem_proxy_requests_total{").count(),
+            1,
+            "{text}"
+        );
+        assert!(text.contains(
+            "septem_proxy_requests_total{route=\"other\",method=\"other\",status=\"4xx\"} 1000"
+        ));
         assert!(text.contains("septem_proxy_problems_total{kind=\"not-found\"} 1"));
     }
 }

@@ -10,7 +10,7 @@ use proxy::{
 use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
-use super::lab::{Lab, run};
+use super::lab::{Lab, rows, run};
 
 fn count() -> Value {
     json!({"model": "deals", "aggregate": "count"})
@@ -127,9 +127,8 @@ async fn without_postgresql_nothing_is_answered() {
     lab.close().await;
 }
 
-#[tokio::test]
-async fn a_query_that_takes_too_long_is_stopped_by_clickhouse() {
-    let lab = Lab::open().await;
+/// Two million records of tenant A, and a query over them that takes many seconds.
+async fn slow_query(lab: &Lab) -> Value {
     let fill = format!(
         "INSERT INTO {} (tenant_id, record_id, int16, text, decimal, _version, _deleted)
          SELECT '{}', leftPad(toString(number), 16, '0'), 1, repeat(toString(number), 8), number, 1, 0 FROM numbers(2000000)",
@@ -137,13 +136,19 @@ async fn a_query_that_takes_too_long_is_stopped_by_clickhouse() {
         lab.a
     );
     run(&lab.admin, &fill).await;
-    let analytics = lab.with(|config| config.query_time_max = Duration::from_secs(1));
-    assert_eq!(analytics.self_test(&lab.catalog).await, SelfTest::Passed);
     // Patterns that match nothing and must walk through every text to know it.
     let patterns: Vec<_> = (0..50)
         .map(|i| format!("not.ilike.*{i}*1*2*3*4*5*6*7*8*9*x*"))
         .collect();
-    let body = json!({"model": "things", "aggregate": "count", "groupBy": "text", "filters": {"text": patterns}});
+    json!({"model": "things", "aggregate": "count", "groupBy": "text", "filters": {"text": patterns}})
+}
+
+#[tokio::test]
+async fn a_query_that_takes_too_long_is_stopped_by_clickhouse() {
+    let lab = Lab::open().await;
+    let body = slow_query(&lab).await;
+    let analytics = lab.with(|config| config.query_time_max = Duration::from_secs(1));
+    assert_eq!(analytics.self_test(&lab.catalog).await, SelfTest::Passed);
     let started = Instant::now();
     let answer = lab
         .ask_with(&analytics, &lab.a, body, HeaderMap::new())
@@ -151,6 +156,28 @@ async fn a_query_that_takes_too_long_is_stopped_by_clickhouse() {
     let problem = answer.map(|_| "quick enough").unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Timeout, "{problem:?}");
     assert!(started.elapsed() < Duration::from_secs(6));
+    lab.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_frees_its_query() {
+    let lab = Lab::open().await;
+    let body = slow_query(&lab).await;
+    let running = format!(
+        "SELECT count() FROM system.processes WHERE query LIKE '%{}%' AND query NOT LIKE '%system.processes%'",
+        lab.module
+    );
+    let count = async || rows(lab.admin.query_raw(&running)).await.unwrap();
+    let asked = lab.ask(&lab.a, body);
+    tokio::select! {
+        _ = asked => panic!("the query was quick"),
+        () = async { while count().await == "0" { tokio::time::sleep(Duration::from_millis(20)).await } } => {}
+    }
+    let left = Instant::now();
+    while count().await != "0" {
+        assert!(left.elapsed() < Duration::from_secs(5), "it runs on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     lab.close().await;
 }
 

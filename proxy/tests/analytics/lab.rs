@@ -24,6 +24,8 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use url::Url;
 use uuid::Uuid;
 
+use super::models;
+
 /// What no answer to tenant A may hold.
 pub const CANARY: &str = "canary-7f3a9c";
 
@@ -76,7 +78,7 @@ impl Lab {
         }
         let module = format!("an{}", &Uuid::new_v4().simple().to_string()[..12]);
         let (a, b) = (new_tenant(), new_tenant());
-        let catalog = Arc::new(catalog(&module, &[a, b]));
+        let catalog = Arc::new(models::catalog(&module, &[a, b]));
         for tenant in [&a, &b] {
             for statement in open_tenant(tenant) {
                 run(&admin, &statement).await;
@@ -315,50 +317,6 @@ pub async fn rows(query: clickhouse::query::Query) -> Result<String, clickhouse:
         .unwrap()
         .trim_end()
         .to_owned())
-}
-
-fn catalog(module: &str, tenants: &[TenantId]) -> Catalog {
-    let model = |model: &str, fields: Value| {
-        json!({"served": true, "document": {
-            "module": module, "model": model, "autoApi": true, "analytics": true, "maxPageSize": 1000, "fields": fields,
-        }})
-    };
-    let tenants: Vec<_> = tenants
-        .iter()
-        .map(|id| json!({"id": id.to_string(), "slug": format!("t{}", &id.to_string()[30..]), "state": "Active", "modules": [module]}))
-        .collect();
-    let document = json!({
-        "revision": 1, "generation": 1, "database": "septem", "tenants": tenants,
-        "models": [
-            model("deals", json!([
-                {"name": "title", "type": "text"},
-                {"name": "amount", "type": "decimal", "precision": 12, "scale": 2},
-                {"name": "stage", "type": "enum", "values": ["open", "won", "lost"]},
-                {"name": "seats", "type": "int32"},
-                {"name": "big", "type": "int64"},
-                {"name": "weight", "type": "float64"},
-            ])),
-            model("things", json!([
-                {"name": "bool", "type": "bool"},
-                {"name": "int16", "type": "int16", "required": true},
-                {"name": "int32", "type": "int32"},
-                {"name": "int64", "type": "int64"},
-                {"name": "float64", "type": "float64"},
-                {"name": "decimal", "type": "decimal", "precision": 38, "scale": 6},
-                {"name": "text", "type": "text"},
-                {"name": "uuid", "type": "uuid"},
-                {"name": "date", "type": "date"},
-                {"name": "timestamp", "type": "timestamp"},
-                {"name": "time", "type": "time"},
-                {"name": "json", "type": "json"},
-                {"name": "bytes", "type": "bytes"},
-                {"name": "enum", "type": "enum", "values": ["open", "won"]},
-                {"name": "inet", "type": "inet"},
-                {"name": "array", "type": "array", "items": "text"},
-            ])),
-        ],
-    });
-    Catalog::parse(&document.to_string()).unwrap()
 }
 
 /// The administrator's URL of another database on the same server.

@@ -18,7 +18,10 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     pub fn json(&self) -> Value {
@@ -27,7 +30,11 @@ impl Answer {
 
     /// `code` of a problem, after a look at its form.
     pub fn problem(&self) -> String {
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let body = self.json();
         assert_eq!(body["status"], self.status);
         assert_eq!(body["traceId"].as_str().unwrap().len(), 32);
@@ -44,9 +51,14 @@ pub struct Connection {
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -55,7 +67,13 @@ impl Connection {
     }
 
     /// One request with the headers that every client sends.
-    pub fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: edge.test\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -65,7 +83,8 @@ impl Connection {
         }
         head.push_str("\r\n");
         self.send(&[head.as_bytes(), body].concat());
-        self.answer(method == "HEAD").unwrap_or_else(|| panic!("{method} {path}: no answer"))
+        self.answer(method == "HEAD")
+            .unwrap_or_else(|| panic!("{method} {path}: no answer"))
     }
 
     /// The next answer; `None` when the connection ends without one.
@@ -80,10 +99,27 @@ impl Connection {
         };
         let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
         let mut lines = head.trim_end().split("\r\n");
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let split = |l: &str| l.split_once(':').map(|(n, v)| (n.to_owned(), v.trim().to_owned())).unwrap();
-        let mut answer = Answer { status, headers: lines.map(split).collect(), body: Vec::new() };
-        let length = answer.header("content-length").map_or(0, |l| l.parse().unwrap());
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let split = |l: &str| {
+            l.split_once(':')
+                .map(|(n, v)| (n.to_owned(), v.trim().to_owned()))
+                .unwrap()
+        };
+        let mut answer = Answer {
+            status,
+            headers: lines.map(split).collect(),
+            body: Vec::new(),
+        };
+        let length = answer
+            .header("content-length")
+            .map_or(0, |l| l.parse().unwrap());
         let length = if headless || status == 304 { 0 } else { length };
         while self.buffer.len() < length && self.fill() {}
         answer.body = self.buffer.drain(..length.min(self.buffer.len())).collect();

@@ -9,21 +9,18 @@ use std::{
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use model::ModuleModel;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sql::postgres::ddl;
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::runtime::Runtime;
-use url::Url;
 use uuid::Uuid;
 
 use super::client::{Answer, Connection};
+use crate::support::{database::TestDatabase, variable};
 
 pub const ISSUER: &str = "https://issuer.test";
 pub const AUDIENCE: &str = "edge";
-
-/// A variable of the stack's environment.
-pub fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run through `make test`"))
-}
 
 /// A runtime for what a test does beside HTTP.
 pub fn runtime() -> &'static Runtime {
@@ -33,57 +30,63 @@ pub fn runtime() -> &'static Runtime {
 
 /// An address that was free a moment ago.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// Waits for something that must come true soon.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < Duration::from_secs(20), "{what}: not within 20 s");
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{what}: not within 20 s"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// A database of its own.
+/// A database of its own, with schema `platform` in it.
 pub struct Database {
-    name: String,
-    pub app_url: String,
+    inner: TestDatabase,
 }
 
 impl Database {
     pub fn create() -> Self {
-        let name = format!("edge_{}", Uuid::new_v4().simple());
-        let mut app: Url = variable("DATABASE_APP_URL").parse().unwrap();
         runtime().block_on(async {
-            let mut postgres = PgConnection::connect(&variable("DATABASE_URL")).await.unwrap();
-            // Roles belong to the server: the operator or another test may be making them, too. The lock is one for
-            // all databases only in the database that everyone connects to, which this is.
-            postgres.execute("select pg_advisory_lock(7366)").await.unwrap();
-            for role in ["septem_owner", "septem_app", "septem_sink", "septem_cdc"] {
-                let _ = postgres.execute(AssertSqlSafe(format!("create role {role}"))).await;
-            }
-            let password = app.password().unwrap().replace('\'', "''");
-            let login = format!("alter role septem_app login password '{password}'");
-            while let Err(error) = postgres.execute(AssertSqlSafe(login.clone())).await {
-                assert!(error.to_string().contains("concurrently"), "{error}");
-            }
-            postgres.execute("select pg_advisory_unlock(7366)").await.unwrap();
-            postgres.execute(AssertSqlSafe(format!("create database {name}"))).await.unwrap();
-        });
-        app.set_path(&name);
-        let database = Self { name, app_url: app.into() };
-        runtime().block_on(async {
-            let mut postgres = database.connect().await;
-            sqlx::migrate!("../migrations").run(&mut postgres).await.unwrap();
-        });
-        database
+            let inner = TestDatabase::create(&[]).await;
+            let mut postgres = inner.admin().await;
+            // A role belongs to the server: the operator or another test may be making it, too.
+            let _ = postgres.execute("create role septem_sink").await;
+            sqlx::migrate!("../migrations")
+                .run(&mut postgres)
+                .await
+                .unwrap();
+            Self { inner }
+        })
     }
 
-    async fn connect(&self) -> PgConnection {
-        let mut url: Url = variable("DATABASE_URL").parse().unwrap();
-        url.set_path(&self.name);
-        PgConnection::connect(url.as_str()).await.unwrap()
+    /// As septem_app.
+    pub fn app_url(&self) -> &str {
+        &self.inner.app_url
+    }
+
+    /// As superuser.
+    pub fn admin_url(&self) -> &str {
+        &self.inner.admin_url
+    }
+
+    /// The statements that make a model's table, run as the owner of tables.
+    pub fn create_table(&self, model: &ModuleModel) {
+        let statements = ddl::create_schema(&model.name().module)
+            .into_iter()
+            .chain(ddl::create_model(model));
+        self.run(&format!(
+            "set role septem_owner; {}",
+            statements.collect::<Vec<_>>().join(";")
+        ));
     }
 
     /// Runs statements and publishes a revision with them, as the operator does.
@@ -98,18 +101,12 @@ impl Database {
     /// Runs statements.
     pub fn run(&self, statements: &str) {
         runtime().block_on(async {
-            self.connect().await.execute(AssertSqlSafe(statements.to_owned())).await.unwrap();
-        });
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let drop = format!("drop database if exists {} with (force)", self.name);
-        runtime().block_on(async {
-            if let Ok(mut postgres) = PgConnection::connect(&variable("DATABASE_URL")).await {
-                let _ = postgres.execute(AssertSqlSafe(drop)).await;
-            }
+            self.inner
+                .admin()
+                .await
+                .execute(AssertSqlSafe(statements.to_owned()))
+                .await
+                .unwrap();
         });
     }
 }
@@ -129,8 +126,10 @@ pub fn model(module: &str, model: &str, fields: Value) -> String {
 /// The statement that makes a tenant: `ada` is its admin, `rob` may read deals, nobody else has a role.
 pub fn tenant(id: Uuid, modules: &[&str]) -> String {
     let (admin, reader) = (Uuid::new_v4(), Uuid::new_v4());
-    let modules: String =
-        modules.iter().map(|m| format!("insert into platform.tenant_modules values ('{id}', '{m}');")).collect();
+    let modules: String = modules
+        .iter()
+        .map(|m| format!("insert into platform.tenant_modules values ('{id}', '{m}');"))
+        .collect();
     format!(
         "insert into platform.tenants values ('{id}', 't{}', 'T', 'Active', 't', 'u', true, 1); {modules}
          insert into platform.roles values ('{id}', '{admin}', 'admin', true), ('{id}', '{reader}', 'reader', false);
@@ -151,7 +150,9 @@ pub struct Proxy {
 }
 
 pub fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 /// The command that starts the binary, with every variable set, and its two addresses.
@@ -169,7 +170,10 @@ pub fn command(database_url: &str, valkey_url: &str) -> (Command, SocketAddr, So
         .env("SEPTEM_PROXY_JWT_PUBLIC_KEY", fixture("es256-one.pub.pem"))
         .env("SEPTEM_PROXY_JWT_ISSUER", ISSUER)
         .env("SEPTEM_PROXY_JWT_AUDIENCE", AUDIENCE)
-        .env("SEPTEM_PROXY_CURSOR_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=")
+        .env(
+            "SEPTEM_PROXY_CURSOR_KEY",
+            "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
+        )
         .env("SEPTEM_PROXY_CORS_ORIGINS", "https://app.test");
     (command, address, admin)
 }
@@ -177,9 +181,21 @@ pub fn command(database_url: &str, valkey_url: &str) -> (Command, SocketAddr, So
 impl Proxy {
     pub fn start(database_url: &str, valkey_url: &str) -> Self {
         let (mut command, address, admin) = command(database_url, valkey_url);
-        let child = command.env("SEPTEM_LOG", "error").stdout(Stdio::inherit()).spawn().unwrap();
-        let proxy = Self { address, admin, child };
-        eventually("both ports answer", || [address, admin].iter().all(|a| TcpStream::connect(a).is_ok()));
+        let child = command
+            .env("SEPTEM_LOG", "error")
+            .stdout(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let proxy = Self {
+            address,
+            admin,
+            child,
+        };
+        eventually("both ports answer", || {
+            [address, admin]
+                .iter()
+                .all(|a| TcpStream::connect(a).is_ok())
+        });
         proxy
     }
 
@@ -215,6 +231,16 @@ impl World {
 
     pub fn with_valkey(valkey_url: &str) -> Self {
         let database = Database::create();
+        let database_url = database.app_url().to_owned();
+        let world = Self::over(database, &database_url, valkey_url);
+        Self {
+            proxy: world.proxy.ready(),
+            ..world
+        }
+    }
+
+    /// With other ways to its stores, and not waited for.
+    pub fn over(database: Database, database_url: &str, valkey_url: &str) -> Self {
         let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
         let title = json!([{"name": "title", "type": "text", "required": true}]);
         let deals = json!([
@@ -229,14 +255,23 @@ impl World {
             tenant(b, &["crm", "hr"]),
         ];
         database.publish(&statements.join(";"));
-        let proxy = Proxy::start(&database.app_url, valkey_url);
-        Self { a, b, proxy: proxy.ready(), database }
+        let proxy = Proxy::start(database_url, valkey_url);
+        Self {
+            a,
+            b,
+            proxy,
+            database,
+        }
     }
 
     /// One request of a user on a connection of its own.
     pub fn ask(&self, tenant: Uuid, user: &str, method: &str, path: &str, body: &str) -> Answer {
         let token = bearer(tenant, user);
-        Connection::open(self.proxy.address).ask(method, path, &[("Authorization", &token)], body.as_bytes())
+        let headers = [
+            ("Authorization", token.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        Connection::open(self.proxy.address).ask(method, path, &headers, body.as_bytes())
     }
 
     pub fn get(&self, tenant: Uuid, user: &str, path: &str) -> Answer {
@@ -246,10 +281,16 @@ impl World {
 
 /// The header of a good token.
 pub fn bearer(tenant: Uuid, user: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     let claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": user, "tenant_id": tenant.to_string(), "exp": now + 600, "jti": "1",
     });
     let key = EncodingKey::from_ec_pem(&std::fs::read(fixture("es256-one.pem")).unwrap()).unwrap();
-    format!("Bearer {}", jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap())
+    format!(
+        "Bearer {}",
+        jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &key).unwrap()
+    )
 }

@@ -180,7 +180,7 @@ impl Stack {
             },
             placeholder: None,
             batch: BatchConfig::default(),
-            drain: Duration::from_secs(8),
+            drain: Duration::from_secs(5),
         }
     }
 

@@ -141,7 +141,7 @@ fn reads() {
         ),
         (
             "first page",
-            page(&all, Deleted::Exclude, &[id.clone()], &[])
+            page(&all, Deleted::Exclude, std::slice::from_ref(&id), &[])
         ),
         (
             "next page",

@@ -106,7 +106,7 @@ impl Pipeline {
             let binds = statement.binds.iter().map(|b| b.as_deref());
             written = written.and_then(|()| bind_and_execute(name, binds, &mut self.output));
         }
-        self.unflushed = self.output.len() > whole;
+        self.unflushed |= self.output.len() > whole;
         if written.is_err() {
             // A bind past the protocol's bounds. The Parse units stay: they are whole.
             self.output.truncate(start);

@@ -1,0 +1,50 @@
+# Every chore has its name here; `make` alone lists them.
+
+.DEFAULT_GOAL := help
+STACK := e2e/stack/stack
+# `make` passes its command line's variables on, but USER is everybody's: only one from the command line is a user.
+TOKEN_USER := $(if $(filter command,$(origin USER)),$(USER))
+
+.PHONY: help up up-deps down status logs restart kill token demo test lint fmt generate
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+up: ## the whole stack with operator, proxy and sink; 0 when all are healthy
+	@$(STACK) up
+
+up-deps: ## the stack without operator, proxy and sink
+	@$(STACK) up-deps
+
+down: ## stops everything; WIPE=1 forgets the data
+	@WIPE='$(WIPE)' $(STACK) down
+
+status: ## part, pid, port, memory, state; 0 only if all are healthy
+	@$(STACK) status
+
+logs: ## follows one part's log: PART=proxy
+	@PART='$(PART)' $(STACK) logs
+
+restart: ## stops and starts one part: PART=proxy
+	@PART='$(PART)' $(STACK) restart
+
+kill: ## kill -9 of one part, which the supervisor brings back: PART=sink
+	@PART='$(PART)' $(STACK) kill
+
+token: ## an access token: TENANT=<uuid> USER=<sub> [TTL=3600]
+	@TENANT='$(TENANT)' USER='$(TOKEN_USER)' TTL='$(TTL)' $(STACK) token
+
+demo: ## the tour, from nothing to analytics
+	@$(STACK) demo
+
+test: ## every test, against the stack
+	@$(STACK) test
+
+lint: ## formatting, clippy, dependencies, generated files
+	@$(STACK) lint
+
+fmt: ## formats all code
+	@$(STACK) fmt
+
+generate: ## writes the generated files
+	@$(STACK) generate

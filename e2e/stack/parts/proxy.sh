@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2155  # these functions do not fail
+export SEPTEM_PROXY_LISTEN=127.0.0.1:$(port proxy)
+export SEPTEM_PROXY_ADMIN_LISTEN=127.0.0.1:$(port proxy-admin)
+SEPTEM_PROXY_DATABASE_URL=postgres://septem_app:$(secret postgres-app)@127.0.0.1:$(port postgres)/septem
+SEPTEM_PROXY_CLICKHOUSE_PASSWORD=$(secret clickhouse-gateway)
+SEPTEM_PROXY_CURSOR_KEY=$(secret cursor.key)
+export SEPTEM_PROXY_DATABASE_URL SEPTEM_PROXY_CLICKHOUSE_PASSWORD SEPTEM_PROXY_CURSOR_KEY
+export SEPTEM_PROXY_CLICKHOUSE_URL=http://127.0.0.1:$(port clickhouse-front)
+export SEPTEM_PROXY_CLICKHOUSE_USER=septem_gateway
+export SEPTEM_PROXY_VALKEY_URL=redis://127.0.0.1:$(port valkey)
+export SEPTEM_PROXY_JWT_PUBLIC_KEY=$STATE/secrets/jwt.pub
+SEPTEM_PROXY_JWT_ISSUER=$(setting ISSUER)
+SEPTEM_PROXY_JWT_AUDIENCE=$(setting AUDIENCE)
+export SEPTEM_PROXY_JWT_ISSUER SEPTEM_PROXY_JWT_AUDIENCE
+# The engine reports 26.7.2, below the floor that the proxy asks of a server.
+export SEPTEM_ALLOW_OLD_CLICKHOUSE=1
+exec "$(products)/septem-proxy"

@@ -1,0 +1,7 @@
+//! A world of its own for a test: database, namespace, Secrets, DataPlane, and an operator that serves only them.
+
+pub mod cluster;
+pub mod world;
+
+pub use cluster::{condition, reason, status_of};
+pub use world::{World, in_world};
