@@ -194,7 +194,9 @@ pub fn condition(
     reason: Reason,
     message: &str,
 ) -> Condition {
-    let old = before.iter().find(|c| c.type_ == kind.as_str() && c.status == state.as_str());
+    let old = before
+        .iter()
+        .find(|c| c.type_ == kind.as_str() && c.status == state.as_str());
     let now = || Time(k8s_openapi::jiff::Timestamp::from_second(seconds_now()).unwrap_or_default());
     Condition {
         type_: kind.as_str().to_owned(),

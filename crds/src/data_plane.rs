@@ -18,15 +18,46 @@ use crate::module_model::NameRef;
     status = "DataPlaneStatus",
     derive = "PartialEq",
     doc = "One PostgreSQL database with its ClickHouse, Kafka, Connect and Valkey.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
-    printcolumn(name = "Generation", type_ = "integer", json_path = ".status.generation"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(
+        name = "Generation",
+        type_ = "integer",
+        json_path = ".status.generation"
+    ),
     printcolumn(name = "Connector", type_ = "string", json_path = ".status.connector"),
     printcolumn(name = "Synced", type_ = "date", json_path = ".status.lastSyncAt"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Slot", type_ = "string", json_path = ".status.slot", priority = 1),
-    printcolumn(name = "Retained", type_ = "integer", json_path = ".status.retainedBytes", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Slot",
+        type_ = "string",
+        json_path = ".status.slot",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Retained",
+        type_ = "integer",
+        json_path = ".status.retainedBytes",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataPlaneSpec {

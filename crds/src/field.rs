@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 /// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names are the documentation; model::FieldType says what each holds")]
+#[allow(
+    missing_docs,
+    reason = "the names are the documentation; model::FieldType says what each holds"
+)]
 pub enum FieldTypeName {
     Bool,
     Int16,
@@ -32,7 +35,10 @@ pub enum FieldTypeName {
 /// What an array may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the names are the documentation; model::ScalarType says what each holds")]
+#[allow(
+    missing_docs,
+    reason = "the names are the documentation; model::ScalarType says what each holds"
+)]
 pub enum ItemTypeName {
     Bool,
     Int16,

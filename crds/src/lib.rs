@@ -3,7 +3,10 @@
 //! Each CRD states what the API server can check: patterns, bounds, and CEL rules. The bounds also keep the server's
 //! estimate of what the rules cost inside its budget; `crdgen` prints the CRDs as `charts/crds.yaml`.
 
-#![allow(clippy::duplicated_attributes, reason = "printcolumn(…) repeats its keys; the lint takes them for one attribute")]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printcolumn(…) repeats its keys; the lint takes them for one attribute"
+)]
 
 pub mod condition;
 pub mod data_plane;

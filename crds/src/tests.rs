@@ -4,11 +4,17 @@ use super::*;
 fn the_crds_are_as_committed() {
     let mut text = String::from("# Written by `make generate` (crdgen); do not edit.\n");
     for crd in all() {
-        text.push_str(&format!("---\n{}\n", serde_yaml_ng::to_string(&crd).unwrap().trim_end()));
+        text.push_str(&format!(
+            "---\n{}\n",
+            serde_yaml_ng::to_string(&crd).unwrap().trim_end()
+        ));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/crds.yaml");
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == text, "charts/crds.yaml is not current: run `make generate`");
+    assert!(
+        committed == text,
+        "charts/crds.yaml is not current: run `make generate`"
+    );
 }
 
 #[test]
@@ -30,10 +36,18 @@ fn every_list_and_text_is_bounded() {
     }
     for crd in all() {
         let version = &crd.spec.versions[0];
-        let schema = version.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()).unwrap();
+        let schema = version
+            .schema
+            .as_ref()
+            .and_then(|s| s.open_api_v3_schema.as_ref())
+            .unwrap();
         let spec = serde_json::to_value(schema).unwrap()["properties"]["spec"].clone();
         let mut unbounded = Vec::new();
         walk("spec", &spec, &mut unbounded);
-        assert!(unbounded.is_empty(), "{}: {unbounded:?}", crd.spec.names.kind);
+        assert!(
+            unbounded.is_empty(),
+            "{}: {unbounded:?}",
+            crd.spec.names.kind
+        );
     }
 }

@@ -309,6 +309,9 @@ async fn provoke_errors(scene: &Scene, a: &mut Obtained<'_>, b: &RowsOfB, own: &
     .expect(400)
     .context("B's cursor")?;
     let own_path = format!("{parents}/{own}");
+    a.post(&children, &json!({"note": "own", "parent_id": own}))
+        .await?
+        .expect(201)?;
     a.post(&parents, &json!({"code": "own-1"}))
         .await?
         .expect(409)?;

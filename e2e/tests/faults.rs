@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 use uuid::Uuid;
 
-const PARTS: [&str; 5] = ["operator", "proxy", "sink", "connect", "postgres"];
+const PARTS: [&str; 8] = ["valkey", "clickhouse", "clickhouse-front", "kafka", "sink", "postgres", "connect", "postgres"];
 const WRITERS: usize = 4;
 /// Keeps the writers below what two cores carry, so that the parts recover under load and not under starvation.
 const WRITE_EVERY: Duration = Duration::from_millis(25);

@@ -6,6 +6,7 @@ mod canary;
 mod convergence;
 mod faults;
 mod freshness;
+mod front_fence;
 mod refusals;
 mod road;
 mod values;

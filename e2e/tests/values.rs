@@ -274,7 +274,7 @@ async fn analytics_equals_what_postgresql_holds() -> Result<()> {
         let mut from_analytics: Vec<[String; 6]> = answer
             .data
             .iter()
-            .map(|row| ["stage", "day", "count", "sum", "big", "min"].map(|name| text(row, name)))
+            .map(|row| ["stage", "day", "count", "sum_price", "big", "min"].map(|name| text(row, name)))
             .collect();
         from_analytics.sort();
 

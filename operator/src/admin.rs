@@ -31,7 +31,9 @@ pub async fn serve(listener: TcpListener, context: Arc<Context>, stopping: Cance
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            continue;
+        };
         let context = Arc::clone(&context);
         tokio::spawn(async move {
             // A prober that went away needs no answer.
@@ -51,11 +53,18 @@ async fn exchange(mut stream: TcpStream, context: &Context) -> std::io::Result<(
     let line = request.split(|b| *b == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, path) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     let path = path.split('?').next().unwrap_or_default();
     let (status, kind, body) = match (method, path) {
         ("GET" | "HEAD", path) => answer(path, context),
-        _ => ("405 Method Not Allowed", "text/plain", String::from("GET only\n")),
+        _ => (
+            "405 Method Not Allowed",
+            "text/plain",
+            String::from("GET only\n"),
+        ),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -73,9 +82,17 @@ fn answer(path: &str, context: &Context) -> (&'static str, &'static str, String)
     match path {
         "/live" => ("200 OK", "text/plain", "alive\n".into()),
         "/ready" if connected => ("200 OK", "text/plain", "ready\n".into()),
-        "/ready" => ("503 Service Unavailable", "text/plain", "the data plane is not connected yet\n".into()),
+        "/ready" => (
+            "503 Service Unavailable",
+            "text/plain",
+            "the data plane is not connected yet\n".into(),
+        ),
         "/health" => {
-            let status = if connected { "200 OK" } else { "503 Service Unavailable" };
+            let status = if connected {
+                "200 OK"
+            } else {
+                "503 Service Unavailable"
+            };
             let body = serde_json::json!({"dataPlane": if connected { "connected" } else { "not connected" }});
             (status, "application/json", format!("{body}\n"))
         }

@@ -27,7 +27,10 @@ impl Backoff {
 
     /// Forgets the failures of an object that was carried out, or is gone.
     pub fn succeeded(&self, uid: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 }
 

@@ -42,7 +42,12 @@ pub struct ClickHouse {
 impl ClickHouse {
     /// A server and a user, from a URL such as `http://user:password@host:8123`.
     pub fn new(http: reqwest::Client, endpoint: Url, user: String, password: SecretString) -> Self {
-        Self { http, endpoint, user, password }
+        Self {
+            http,
+            endpoint,
+            user,
+            password,
+        }
     }
 
     /// Carries out one statement without an answer.
@@ -51,9 +56,15 @@ impl ClickHouse {
     }
 
     /// Reads rows; the statement names no format.
-    pub async fn fetch<Row: DeserializeOwned>(&self, statement: &str) -> Result<Vec<Row>, ClickHouseError> {
+    pub async fn fetch<Row: DeserializeOwned>(
+        &self,
+        statement: &str,
+    ) -> Result<Vec<Row>, ClickHouseError> {
         let answer = self.send(format!("{statement} format JSONEachRow")).await?;
-        answer.lines().map(|line| serde_json::from_str(line).map_err(ClickHouseError::Answer)).collect()
+        answer
+            .lines()
+            .map(|line| serde_json::from_str(line).map_err(ClickHouseError::Answer))
+            .collect()
     }
 
     async fn send(&self, statement: String) -> Result<String, ClickHouseError> {
@@ -67,13 +78,21 @@ impl ClickHouse {
             .await
             .map_err(ClickHouseError::Unreachable)?;
         let code = response.headers().get("X-ClickHouse-Exception-Code");
-        let code = code.and_then(|c| c.to_str().ok()).and_then(|c| c.parse().ok());
+        let code = code
+            .and_then(|c| c.to_str().ok())
+            .and_then(|c| c.parse().ok());
         let ok = response.status().is_success() && code.is_none();
-        let answer = response.text().await.map_err(ClickHouseError::Unreachable)?;
+        let answer = response
+            .text()
+            .await
+            .map_err(ClickHouseError::Unreachable)?;
         if ok {
             return Ok(answer);
         }
         let answer = answer.chars().take(ANSWER_CHARS_MAX).collect();
-        Err(ClickHouseError::Refused { code: code.unwrap_or(0), answer })
+        Err(ClickHouseError::Refused {
+            code: code.unwrap_or(0),
+            answer,
+        })
     }
 }

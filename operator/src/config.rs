@@ -6,7 +6,11 @@ use clap::Parser;
 
 /// Configuration as typed.
 #[derive(Debug, Parser)]
-#[command(name = "septem-operator", version, about = "Brings databases to what ModuleModels, Tenants and DataPlanes say")]
+#[command(
+    name = "septem-operator",
+    version,
+    about = "Brings databases to what ModuleModels, Tenants and DataPlanes say"
+)]
 pub struct RawConfig {
     /// Where /live, /ready, /health and /metrics are served.
     #[arg(long, env = "SEPTEM_OPERATOR_LISTEN", default_value = "127.0.0.1:8083")]
@@ -19,7 +23,11 @@ pub struct RawConfig {
     #[arg(long, env = "SEPTEM_OPERATOR_CLASS")]
     pub class: Option<String>,
     /// The topic of change events.
-    #[arg(long, env = "SEPTEM_OPERATOR_EVENTS_TOPIC", default_value = "platform.data.events")]
+    #[arg(
+        long,
+        env = "SEPTEM_OPERATOR_EVENTS_TOPIC",
+        default_value = "platform.data.events"
+    )]
     pub events_topic: String,
     /// Seconds between two looks at the connector and its slot.
     #[arg(long, env = "SEPTEM_OPERATOR_WATCH_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
@@ -53,10 +61,14 @@ pub const CLASS_LABEL: &str = "data.septemcore.com/operator";
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Not a label value.
-    #[error("SEPTEM_OPERATOR_CLASS must be a label value: 1 to 63 letters, digits, '-', '_' or '.'")]
+    #[error(
+        "SEPTEM_OPERATOR_CLASS must be a label value: 1 to 63 letters, digits, '-', '_' or '.'"
+    )]
     Class,
     /// Not a topic.
-    #[error("SEPTEM_OPERATOR_EVENTS_TOPIC must be a topic name: 1 to 249 letters, digits, '-', '_' or '.'")]
+    #[error(
+        "SEPTEM_OPERATOR_EVENTS_TOPIC must be a topic name: 1 to 249 letters, digits, '-', '_' or '.'"
+    )]
     Topic,
 }
 
@@ -64,9 +76,19 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
-        let RawConfig { listen, data_plane, class, events_topic, watch_seconds, log } = raw;
+        let RawConfig {
+            listen,
+            data_plane,
+            class,
+            events_topic,
+            watch_seconds,
+            log,
+        } = raw;
         let plain = |text: &str, max: usize| {
-            (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            (1..=max).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         };
         if !plain(&events_topic, 249) {
             return Err(ConfigError::Topic);
@@ -76,6 +98,13 @@ impl TryFrom<RawConfig> for Config {
             Some(_) => return Err(ConfigError::Class),
             None => format!("!{CLASS_LABEL}"),
         };
-        Ok(Self { listen, data_plane, selector, events_topic, watch_interval: Duration::from_secs(watch_seconds), log })
+        Ok(Self {
+            listen,
+            data_plane,
+            selector,
+            events_topic,
+            watch_interval: Duration::from_secs(watch_seconds),
+            log,
+        })
     }
 }

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use url::Url;
 
-pub use config::{ConnectorSettings, SNAPSHOT_TABLES, SlotName, connector_config, connector_name, slot_name, topic_prefix};
+pub use config::{
+    ConnectorSettings, SNAPSHOT_TABLES, SlotName, connector_config, connector_name, slot_name,
+    topic_prefix,
+};
 
 /// Connect answers slowly while it rebalances.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -53,9 +56,18 @@ pub enum Progress {
 
 /// While the snapshot runs the offset says so; streamed offsets do not mention one.
 fn progress_of(offset: &serde_json::Value) -> Progress {
-    let running = !matches!(&offset["snapshot"], serde_json::Value::Null | serde_json::Value::Bool(false));
-    let done = ["snapshot_completed", "last_snapshot_record"].iter().any(|key| offset[key] == true);
-    if running && !done { Progress::Snapshot } else { Progress::Streaming }
+    let running = !matches!(
+        &offset["snapshot"],
+        serde_json::Value::Null | serde_json::Value::Bool(false)
+    );
+    let done = ["snapshot_completed", "last_snapshot_record"]
+        .iter()
+        .any(|key| offset[key] == true);
+    if running && !done {
+        Progress::Snapshot
+    } else {
+        Progress::Streaming
+    }
 }
 
 /// One Connect cluster.
@@ -72,14 +84,26 @@ impl Connect {
     }
 
     /// The configuration of a connector, none when there is no such connector.
-    pub async fn config(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, ConnectError> {
-        let response = self.call(reqwest::Method::GET, &["connectors", name, "config"]).send().await;
+    pub async fn config(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ConnectError> {
+        let response = self
+            .call(reqwest::Method::GET, &["connectors", name, "config"])
+            .send()
+            .await;
         read(response.map_err(ConnectError::Unreachable)?).await
     }
 
     /// Creates the connector or gives it another configuration.
-    pub async fn put_config(&self, name: &str, config: &BTreeMap<String, String>) -> Result<(), ConnectError> {
-        let call = self.call(reqwest::Method::PUT, &["connectors", name, "config"]).json(config);
+    pub async fn put_config(
+        &self,
+        name: &str,
+        config: &BTreeMap<String, String>,
+    ) -> Result<(), ConnectError> {
+        let call = self
+            .call(reqwest::Method::PUT, &["connectors", name, "config"])
+            .json(config);
         accept(call.send().await.map_err(ConnectError::Unreachable)?).await
     }
 
@@ -95,11 +119,20 @@ impl Connect {
             #[serde(default)]
             trace: String,
         }
-        let response = self.call(reqwest::Method::GET, &["connectors", name, "status"]).send().await;
+        let response = self
+            .call(reqwest::Method::GET, &["connectors", name, "status"])
+            .send()
+            .await;
         let status: Option<Status> = read(response.map_err(ConnectError::Unreachable)?).await?;
         Ok(status.map(|status| match status.tasks.into_iter().next() {
-            Some(task) => ConnectorStatus { task: Some(task.state), trace: shorten(&task.trace) },
-            None => ConnectorStatus { task: None, trace: String::new() },
+            Some(task) => ConnectorStatus {
+                task: Some(task.state),
+                trace: shorten(&task.trace),
+            },
+            None => ConnectorStatus {
+                task: None,
+                trace: String::new(),
+            },
         }))
     }
 
@@ -113,7 +146,10 @@ impl Connect {
         struct Offset {
             offset: Option<serde_json::Value>,
         }
-        let response = self.call(reqwest::Method::GET, &["connectors", name, "offsets"]).send().await;
+        let response = self
+            .call(reqwest::Method::GET, &["connectors", name, "offsets"])
+            .send()
+            .await;
         let offsets: Option<Offsets> = read(response.map_err(ConnectError::Unreachable)?).await?;
         let offset = offsets.and_then(|o| o.offsets.into_iter().find_map(|o| o.offset));
         Ok(offset.map_or(Progress::Nothing, |offset| progress_of(&offset)))
@@ -128,7 +164,9 @@ impl Connect {
     }
 
     fn call(&self, method: reqwest::Method, path: &[&str]) -> reqwest::RequestBuilder {
-        self.http.request(method, self.url(path)).timeout(CALL_TIMEOUT)
+        self.http
+            .request(method, self.url(path))
+            .timeout(CALL_TIMEOUT)
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -148,7 +186,11 @@ async fn read<Answer: serde::de::DeserializeOwned>(
         return Ok(None);
     }
     let response = refuse_errors(response).await?;
-    response.json().await.map(Some).map_err(ConnectError::Unreachable)
+    response
+        .json()
+        .await
+        .map(Some)
+        .map_err(ConnectError::Unreachable)
 }
 
 async fn accept(response: reqwest::Response) -> Result<(), ConnectError> {
@@ -162,7 +204,10 @@ async fn refuse_errors(response: reqwest::Response) -> Result<reqwest::Response,
     }
     // Connect never repeats a password in an error: values are named by their key.
     let answer = response.text().await.map_err(ConnectError::Unreachable)?;
-    Err(ConnectError::Refused { status: status.as_u16(), answer: shorten(&answer) })
+    Err(ConnectError::Refused {
+        status: status.as_u16(),
+        answer: shorten(&answer),
+    })
 }
 
 fn shorten(text: &str) -> String {
@@ -176,12 +221,25 @@ mod tests {
     #[test]
     fn an_offset_tells_whether_the_snapshot_is_done() {
         for (offset, expected) in [
-            (r#"{"snapshot": "INITIAL", "snapshot_completed": false, "lsn": 1}"#, Progress::Snapshot),
-            (r#"{"snapshot": true, "last_snapshot_record": false}"#, Progress::Snapshot),
-            (r#"{"snapshot": "INITIAL", "snapshot_completed": true}"#, Progress::Streaming),
+            (
+                r#"{"snapshot": "INITIAL", "snapshot_completed": false, "lsn": 1}"#,
+                Progress::Snapshot,
+            ),
+            (
+                r#"{"snapshot": true, "last_snapshot_record": false}"#,
+                Progress::Snapshot,
+            ),
+            (
+                r#"{"snapshot": "INITIAL", "snapshot_completed": true}"#,
+                Progress::Streaming,
+            ),
             (r#"{"lsn": 7, "txId": 3}"#, Progress::Streaming),
         ] {
-            assert_eq!(progress_of(&serde_json::from_str(offset).unwrap()), expected, "{offset}");
+            assert_eq!(
+                progress_of(&serde_json::from_str(offset).unwrap()),
+                expected,
+                "{offset}"
+            );
         }
     }
 }

@@ -16,7 +16,8 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backoff::Backoff, config::Config, data_plane::Memory, metrics::Metrics, plane::Plane, waiting::Waiting,
+    backoff::Backoff, config::Config, data_plane::Memory, metrics::Metrics, plane::Plane,
+    waiting::Waiting,
 };
 
 /// Connecting takes a second or two; Connect may be slow to answer.
@@ -76,7 +77,13 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     match store.wait_until_ready().now_or_never() {
-        Some(Ok(())) => Some(store.state().iter().filter_map(|object| object.meta().uid.clone()).collect()),
+        Some(Ok(())) => Some(
+            store
+                .state()
+                .iter()
+                .filter_map(|object| object.meta().uid.clone())
+                .collect(),
+        ),
         _ => None,
     }
 }

@@ -47,16 +47,26 @@ pub async fn run(
     woken: mpsc::UnboundedReceiver<ObjectRef<Guarded<ModuleModel>>>,
     stopping: CancellationToken,
 ) {
-    let config = || controller::Config::default().debounce(DEBOUNCE).concurrency(concurrency());
+    let config = || {
+        controller::Config::default()
+            .debounce(DEBOUNCE)
+            .concurrency(concurrency())
+    };
     let stop = || stopping.clone().cancelled_owned();
-    let woken = stream::unfold(woken, |mut woken| async { woken.recv().await.map(|who| (who, woken)) });
+    let woken = stream::unfold(woken, |mut woken| async {
+        woken.recv().await.map(|who| (who, woken))
+    });
 
     let models = controller(&context, writers.models, context.models.clone())
         .with_config(config())
         .reconcile_all_on(changes_of_plane(&context))
         .reconcile_on(woken)
         .graceful_shutdown_on(stop())
-        .run(module_model::reconcile, module_model::on_error, Arc::clone(&context))
+        .run(
+            module_model::reconcile,
+            module_model::on_error,
+            Arc::clone(&context),
+        )
         .for_each(log_watch);
     let tenants = controller(&context, writers.tenants, context.tenants.clone())
         .with_config(config())
@@ -67,7 +77,11 @@ pub async fn run(
     let data_planes = controller(&context, writers.data_planes, context.data_planes.clone())
         .with_config(config())
         .graceful_shutdown_on(stop())
-        .run(data_plane::reconcile, data_plane::on_error, Arc::clone(&context))
+        .run(
+            data_plane::reconcile,
+            data_plane::on_error,
+            Arc::clone(&context),
+        )
         .for_each(log_watch);
     futures::join!(models, tenants, data_planes);
 }
@@ -77,9 +91,19 @@ fn concurrency() -> u16 {
     u16::try_from(LOOKS_MAX).unwrap_or(1)
 }
 
-fn controller<K>(context: &Context, writer: Writer<Guarded<K>>, store: Store<Guarded<K>>) -> Controller<Guarded<K>>
+fn controller<K>(
+    context: &Context,
+    writer: Writer<Guarded<K>>,
+    store: Store<Guarded<K>>,
+) -> Controller<Guarded<K>>
 where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
 {
     let api = Api::<Guarded<K>>::all(context.client.clone());
     let config = watcher::Config::default().labels(&context.config.selector);
@@ -98,7 +122,13 @@ fn intent<K: Resource>(object: &Guarded<K>) -> Option<u64> {
     use std::hash::{DefaultHasher, Hasher as _};
     let meta = object.meta();
     let mut hasher = DefaultHasher::new();
-    (&meta.uid, meta.generation, &meta.finalizers, meta.deletion_timestamp.is_some()).hash(&mut hasher);
+    (
+        &meta.uid,
+        meta.generation,
+        &meta.finalizers,
+        meta.deletion_timestamp.is_some(),
+    )
+        .hash(&mut hasher);
     Some(hasher.finish())
 }
 
@@ -122,14 +152,17 @@ fn switch<S>(outer: S) -> impl Stream<Item = ()> + Send
 where
     S: Stream<Item = stream::BoxStream<'static, ()>> + Send + 'static,
 {
-    stream::unfold((outer.boxed(), stream::pending().boxed()), |(mut outer, mut inner)| async move {
-        loop {
-            tokio::select! {
-                next = outer.next() => inner = next?,
-                Some(()) = inner.next() => return Some(((), (outer, inner))),
+    stream::unfold(
+        (outer.boxed(), stream::pending().boxed()),
+        |(mut outer, mut inner)| async move {
+            loop {
+                tokio::select! {
+                    next = outer.next() => inner = next?,
+                    Some(()) = inner.next() => return Some(((), (outer, inner))),
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// Reconciles log their own errors; what is left is the watch's.
@@ -137,13 +170,16 @@ async fn log_watch<K: Resource<DynamicType = ()>>(
     result: Result<(ObjectRef<K>, Action), controller::Error<Error, watcher::Error>>,
 ) {
     match result {
-        Ok(_) | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
+        Ok(_)
+        | Err(controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_)) => {}
         Err(error) => tracing::warn!(error = crate::telemetry::chain(&error), "watch interrupted"),
     }
 }
 
 /// The values of a watch channel as they change; the value at the start counts as seen.
-fn changes<T: Clone + Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = T> + Send {
+fn changes<T: Clone + Send + Sync + 'static>(
+    receiver: watch::Receiver<T>,
+) -> impl Stream<Item = T> + Send {
     stream::unfold(receiver, |mut receiver| async {
         receiver.changed().await.ok()?;
         let value = receiver.borrow_and_update().clone();

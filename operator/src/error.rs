@@ -66,7 +66,10 @@ pub enum Error {
 impl Error {
     /// For `map_err` on calls of the API server.
     pub fn kubernetes(doing: &'static str) -> impl FnOnce(kube::Error) -> Self {
-        move |source| Self::Kubernetes { doing, source: Box::new(source) }
+        move |source| Self::Kubernetes {
+            doing,
+            source: Box::new(source),
+        }
     }
 
     /// For `map_err` on calls of PostgreSQL.
@@ -93,9 +96,15 @@ impl Error {
                 sqlx::migrate::MigrateError::Execute(source) => reason_of_postgres(source),
                 _ => Reason::MigrationFailed,
             },
-            Self::ClickHouse { source: ClickHouseError::Refused { .. }, .. } => Reason::ClickHouseFailed,
+            Self::ClickHouse {
+                source: ClickHouseError::Refused { .. },
+                ..
+            } => Reason::ClickHouseFailed,
             Self::ClickHouse { .. } => Reason::ClickHouseUnreachable,
-            Self::Connect { source: ConnectError::Refused { .. }, .. } => Reason::ConnectorFailed,
+            Self::Connect {
+                source: ConnectError::Refused { .. },
+                ..
+            } => Reason::ConnectorFailed,
             Self::Connect { .. } => Reason::ConnectUnreachable,
             Self::Credentials { .. } => Reason::CredentialsMissing,
             Self::Superseded => Reason::Superseded,
@@ -114,7 +123,9 @@ fn reason_of_postgres(error: &sqlx::Error) -> Reason {
         Some("55P03") => Reason::LockUnavailable,
         Some("57014") => Reason::StatementTimeout,
         // Shutting down, starting up, no connection left, no such login.
-        Some(code) if code.starts_with("57P") || code.starts_with("08") || code.starts_with("53") => {
+        Some(code)
+            if code.starts_with("57P") || code.starts_with("08") || code.starts_with("53") =>
+        {
             Reason::DatabaseUnreachable
         }
         Some(code) if code.starts_with("28") => Reason::DatabaseUnreachable,

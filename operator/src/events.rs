@@ -23,8 +23,13 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
     while note.len() > NOTE_BYTES_MAX {
         note.pop();
     }
-    let event =
-        Event { type_, reason: reason.to_owned(), note: Some(note), action: "Reconcile".into(), secondary: None };
+    let event = Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: "Reconcile".into(),
+        secondary: None,
+    };
     if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
         tracing::warn!(error = chain(&error), "event not written");
     }
@@ -39,14 +44,27 @@ pub async fn publish_transition<K: Resource<DynamicType = ()>>(
 ) {
     let ready = |conditions: &[Condition]| conditions.iter().find(|c| c.type_ == "Ready").cloned();
     let Some(now) = ready(after) else { return };
-    let known = ready(before).is_some_and(|was| was.status == now.status && was.reason == now.reason);
+    let known =
+        ready(before).is_some_and(|was| was.status == now.status && was.reason == now.reason);
     if known {
         return;
     }
-    let stalled = after.iter().any(|c| c.type_ == "Stalled" && c.status == "True");
+    let stalled = after
+        .iter()
+        .any(|c| c.type_ == "Stalled" && c.status == "True");
     // What we wait for is not worth a warning while everything just starts.
-    let patient = ["Progressing", "Paused", "DataPlaneNotReady", "ReferenceNotReady", "SlotInactive"];
+    let patient = [
+        "Progressing",
+        "Paused",
+        "DataPlaneNotReady",
+        "ReferenceNotReady",
+        "SlotInactive",
+    ];
     let warning = now.status == "False" && (stalled || !patient.contains(&now.reason.as_str()));
-    let type_ = if warning { EventType::Warning } else { EventType::Normal };
+    let type_ = if warning {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
     publish(recorder, object, type_, &now.reason, &now.message).await;
 }

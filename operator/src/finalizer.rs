@@ -31,7 +31,12 @@ where
     if !resource.finalizers().iter().any(|f| f == FINALIZER) {
         return Ok(());
     }
-    let finalizers = resource.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
+    let finalizers = resource
+        .finalizers()
+        .iter()
+        .filter(|f| *f != FINALIZER)
+        .cloned()
+        .collect();
     replace(api, resource, finalizers).await
 }
 
@@ -41,7 +46,14 @@ where
 {
     // The version makes it a compare-and-swap: another controller's finalizer is never lost.
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": resource.resource_version()}});
-    match api.patch(&resource.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
+    match api
+        .patch(
+            &resource.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        )
+        .await
+    {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(Error::kubernetes("a finalizer")(error)),

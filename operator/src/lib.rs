@@ -65,14 +65,22 @@ pub async fn run(
     config: Config,
     stopping: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), RunError> {
-    let listener = TcpListener::bind(config.listen).await.map_err(|e| RunError::Listen(config.listen, e))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|e| RunError::Listen(config.listen, e))?;
     // No proxy of the environment: what is called stands in the DataPlane's Secrets.
-    let http = reqwest::Client::builder().no_proxy().build().map_err(RunError::Http)?;
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .map_err(RunError::Http)?;
     let (models, models_writer) = reflector::store();
     let (tenants, tenants_writer) = reflector::store();
     let (data_planes, data_planes_writer) = reflector::store();
     let (waiting, woken) = waiting::Waiting::new();
-    let reporter = Reporter { controller: "septem-operator".into(), instance: None };
+    let reporter = Reporter {
+        controller: "septem-operator".into(),
+        instance: None,
+    };
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
@@ -107,5 +115,9 @@ pub async fn run(
     stop.cancel();
     // It ends with the token; a panic in it was logged by its task.
     let _ = admin.await;
-    if context.superseded.is_cancelled() { Err(RunError::Superseded) } else { Ok(()) }
+    if context.superseded.is_cancelled() {
+        Err(RunError::Superseded)
+    } else {
+        Ok(())
+    }
 }

@@ -70,23 +70,57 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("operator");
         let reconciles = Family::default();
-        registry.register("reconciles", "Reconciles by kind and outcome", reconciles.clone());
+        registry.register(
+            "reconciles",
+            "Reconciles by kind and outcome",
+            reconciles.clone(),
+        );
         let failures = Family::default();
-        registry.register("reconcile_failures", "Failed reconciles by kind and reason", failures.clone());
+        registry.register(
+            "reconcile_failures",
+            "Failed reconciles by kind and reason",
+            failures.clone(),
+        );
         let seconds = Family::<KindLabels, Histogram>::new_with_constructor(|| {
-            Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0])
+            Histogram::new([
+                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+            ])
         });
-        registry.register("reconcile_duration_seconds", "Time of a reconcile by kind", seconds.clone());
+        registry.register(
+            "reconcile_duration_seconds",
+            "Time of a reconcile by kind",
+            seconds.clone(),
+        );
         let status_writes = Family::default();
-        registry.register("status_writes", "Statuses written by kind", status_writes.clone());
+        registry.register(
+            "status_writes",
+            "Statuses written by kind",
+            status_writes.clone(),
+        );
         let connector_restarts = Counter::default();
-        registry.register("connector_restarts", "Restarts of a failed task", connector_restarts.clone());
+        registry.register(
+            "connector_restarts",
+            "Restarts of a failed task",
+            connector_restarts.clone(),
+        );
         let capture_running = Gauge::default();
-        registry.register("capture_running", "1 while the task runs and reads the slot", capture_running.clone());
+        registry.register(
+            "capture_running",
+            "1 while the task runs and reads the slot",
+            capture_running.clone(),
+        );
         let retained_bytes = Gauge::default();
-        registry.register("slot_retained_bytes", "WAL that the slot holds back", retained_bytes.clone());
+        registry.register(
+            "slot_retained_bytes",
+            "WAL that the slot holds back",
+            retained_bytes.clone(),
+        );
         let last_sync_seconds = Gauge::<f64, AtomicU64>::default();
-        registry.register("last_sync_timestamp_seconds", "lastSyncAt as Unix time", last_sync_seconds.clone());
+        registry.register(
+            "last_sync_timestamp_seconds",
+            "lastSyncAt as Unix time",
+            last_sync_seconds.clone(),
+        );
         Self {
             registry,
             reconciles,
@@ -102,13 +136,22 @@ impl Metrics {
 
     /// Counts a reconcile.
     pub fn reconciled(&self, kind: Kind, outcome: Outcome, took: Duration) {
-        self.reconciles.get_or_create(&ReconcileLabels { kind, outcome }).inc();
-        self.seconds.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
+        self.reconciles
+            .get_or_create(&ReconcileLabels { kind, outcome })
+            .inc();
+        self.seconds
+            .get_or_create(&KindLabels { kind })
+            .observe(took.as_secs_f64());
     }
 
     /// Counts why one failed.
     pub fn failed(&self, kind: Kind, reason: crds::Reason) {
-        self.failures.get_or_create(&FailureLabels { kind, reason: reason.as_str() }).inc();
+        self.failures
+            .get_or_create(&FailureLabels {
+                kind,
+                reason: reason.as_str(),
+            })
+            .inc();
     }
 
     /// Counts a status written.

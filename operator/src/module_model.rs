@@ -15,6 +15,5 @@ pub use reconcile::{on_error, reconcile};
 pub use validate::{Desired, validate};
 pub use withdraw::{withdraw, withdraw_absent};
 
-
 #[cfg(test)]
 mod tests;

@@ -31,38 +31,68 @@ pub struct End {
 impl End {
     /// Looked at every stage; `changed` when something was done.
     pub fn looked(stages: Vec<Stage>, changed: bool) -> Self {
-        let outcome = if changed { Outcome::Applied } else { Outcome::Unchanged };
-        Self { verdict: Verdict::Looked(stages), outcome, error: None }
+        let outcome = if changed {
+            Outcome::Applied
+        } else {
+            Outcome::Unchanged
+        };
+        Self {
+            verdict: Verdict::Looked(stages),
+            outcome,
+            error: None,
+        }
     }
 
     /// Somebody has to change the resource.
     pub fn refused(refusal: crate::report::Refusal) -> Self {
-        Self { verdict: Verdict::Refused(refusal), outcome: Outcome::Refused, error: None }
+        Self {
+            verdict: Verdict::Refused(refusal),
+            outcome: Outcome::Refused,
+            error: None,
+        }
     }
 
     /// Something else has to happen first.
     pub fn waiting(stage: Stage) -> Self {
-        Self { verdict: Verdict::Retrying(stage), outcome: Outcome::Waiting, error: None }
+        Self {
+            verdict: Verdict::Retrying(stage),
+            outcome: Outcome::Waiting,
+            error: None,
+        }
     }
 
     /// `spec.paused`.
     pub fn paused() -> Self {
-        Self { verdict: Verdict::Paused, outcome: Outcome::Waiting, error: None }
+        Self {
+            verdict: Verdict::Paused,
+            outcome: Outcome::Waiting,
+            error: None,
+        }
     }
 
     /// It will be tried again.
     pub fn failed(stage: Stage, error: Error) -> Self {
-        Self { verdict: Verdict::Retrying(stage), outcome: Outcome::Failed, error: Some(error) }
+        Self {
+            verdict: Verdict::Retrying(stage),
+            outcome: Outcome::Failed,
+            error: Some(error),
+        }
     }
 
     /// When to come back, or the error that backs off.
-    pub fn into_action(self, backoff: &crate::backoff::Backoff, uid: &str) -> Result<Action, Error> {
+    pub fn into_action(
+        self,
+        backoff: &crate::backoff::Backoff,
+        uid: &str,
+    ) -> Result<Action, Error> {
         if let Some(error) = self.error {
             return Err(error);
         }
         backoff.succeeded(uid);
         Ok(Action::requeue(match &self.verdict {
-            Verdict::Looked(stages) if stages.iter().all(|s| s.reason != Reason::Progressing) => LOOK_AGAIN,
+            Verdict::Looked(stages) if stages.iter().all(|s| s.reason != Reason::Progressing) => {
+                LOOK_AGAIN
+            }
             Verdict::Refused(refusal) if refusal.reason != Reason::NameConflict => LOOK_AGAIN,
             _ => WAIT,
         }))
@@ -70,7 +100,12 @@ impl End {
 }
 
 /// What a failed reconcile does: logged once, with its chain, and tried again after the object's own pause.
-pub fn on_error<K: Resource<DynamicType = ()>>(object: &K, error: &Error, context: &Context, kind: Kind) -> Action {
+pub fn on_error<K: Resource<DynamicType = ()>>(
+    object: &K,
+    error: &Error,
+    context: &Context,
+    kind: Kind,
+) -> Action {
     if matches!(error, Error::Superseded) {
         context.superseded.cancel();
         return Action::await_change();

@@ -1,9 +1,11 @@
 //! A connected data plane: what every reconciler works with once the DataPlane has been reconciled.
 
+use std::sync::Arc;
+
 use crds::Reason;
 use model::Generation;
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::{
     clickhouse::ClickHouse,
@@ -40,6 +42,7 @@ pub struct Plane {
     owner: Login,
     epoch: i64,
     fingerprint: [u8; 32],
+    turns: Arc<Mutex<()>>,
 }
 
 impl Plane {
@@ -66,12 +69,14 @@ impl Plane {
             owner,
             epoch,
             fingerprint,
+            turns: Arc::default(),
         }
     }
 
     /// Begins the transaction in which something is changed.
     pub async fn fenced(&self, timeouts: Timeouts) -> Result<Fenced, Error> {
-        Fenced::begin(&self.owner, self.epoch, timeouts).await
+        let turn = Arc::clone(&self.turns).lock_owned().await;
+        Fenced::begin(&self.owner, self.epoch, timeouts, turn).await
     }
 
     /// The operator's epoch, for the ledger.

@@ -51,10 +51,12 @@ impl Login {
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err("key url is not a postgres:// URL");
         }
-        let text = |part: &str| {
-            percent_decode(part).ok_or("key url has a malformed percent escape")
-        };
-        let ssl_mode = url.query_pairs().find(|(key, _)| key == "sslmode").map(|(_, value)| value.into_owned());
+        let text =
+            |part: &str| percent_decode(part).ok_or("key url has a malformed percent escape");
+        let ssl_mode = url
+            .query_pairs()
+            .find(|(key, _)| key == "sslmode")
+            .map(|(_, value)| value.into_owned());
         let ssl_mode = ssl_mode.unwrap_or_else(|| "prefer".into());
         if ssl_mode.parse::<PgSslMode>().is_err() {
             return Err("key url has an unknown sslmode");
@@ -92,7 +94,9 @@ impl Login {
         let options = self.options();
         let connecting = PgConnection::connect_with(&options);
         let timeout = Duration::from_secs(10);
-        tokio::time::timeout(timeout, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        tokio::time::timeout(timeout, connecting)
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Connections that only look, as the owner.
@@ -136,7 +140,10 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
 /// Runs one statement that takes no binds. The only place where text that is not a constant becomes SQL: it is made
 /// by crate `sql`, or of constants of ours.
 pub async fn execute(conn: &mut PgConnection, statement: &str) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(conn).await.map(drop)
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// Runs statements in order.
@@ -146,7 +153,9 @@ pub async fn execute_all(
     doing: &'static str,
 ) -> Result<(), Error> {
     for statement in statements {
-        execute(conn, statement).await.map_err(Error::postgres(doing))?;
+        execute(conn, statement)
+            .await
+            .map_err(Error::postgres(doing))?;
     }
     Ok(())
 }
@@ -157,12 +166,25 @@ mod tests {
 
     #[test]
     fn a_login_is_read_from_its_url() {
-        let login = Login::parse("postgres://us%40er:p%2Fw@db:5433/septem?sslmode=require").unwrap();
+        let login =
+            Login::parse("postgres://us%40er:p%2Fw@db:5433/septem?sslmode=require").unwrap();
         assert_eq!(
-            (login.user.as_str(), login.password.expose_secret(), login.port, login.ssl_mode.as_str()),
+            (
+                login.user.as_str(),
+                login.password.expose_secret(),
+                login.port,
+                login.ssl_mode.as_str()
+            ),
             ("us@er", "p/w", 5433, "require")
         );
-        for bad in ["", "http://a@b/c", "postgres://h/", "postgres://u@h/", "postgres://u@h/d?sslmode=x", "postgres://u%zz@h/d"] {
+        for bad in [
+            "",
+            "http://a@b/c",
+            "postgres://h/",
+            "postgres://u@h/",
+            "postgres://u@h/d?sslmode=x",
+            "postgres://u%zz@h/d",
+        ] {
             assert!(Login::parse(bad).is_err(), "{bad}");
         }
     }

@@ -30,7 +30,11 @@ pub struct Refusal {
 impl Refusal {
     /// The spec cannot be accepted.
     pub fn of_spec(reason: Reason, message: impl Into<String>) -> Self {
-        Self { condition: ConditionType::Accepted, reason, message: message.into() }
+        Self {
+            condition: ConditionType::Accepted,
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -50,17 +54,32 @@ pub struct Stage {
 impl Stage {
     /// Reached.
     pub fn reached(condition: ConditionType, message: impl Into<String>) -> Self {
-        Self { condition, state: State::True, reason: Reason::Applied, message: message.into() }
+        Self {
+            condition,
+            state: State::True,
+            reason: Reason::Applied,
+            message: message.into(),
+        }
     }
 
     /// Not asked for.
     pub fn disabled(condition: ConditionType) -> Self {
-        Self { condition, state: State::True, reason: Reason::Disabled, message: "not asked for".into() }
+        Self {
+            condition,
+            state: State::True,
+            reason: Reason::Disabled,
+            message: "not asked for".into(),
+        }
     }
 
     /// Not reached.
     pub fn missing(condition: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { condition, state: State::False, reason, message: message.into() }
+        Self {
+            condition,
+            state: State::False,
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -79,37 +98,95 @@ pub enum Verdict {
 
 /// All conditions of an object, in a fixed order, from those before and the verdict. `stages` are the stages of the
 /// kind, without `Accepted`.
-pub fn conditions(before: &[Condition], generation: i64, stages: &[ConditionType], verdict: &Verdict) -> Vec<Condition> {
+pub fn conditions(
+    before: &[Condition],
+    generation: i64,
+    stages: &[ConditionType],
+    verdict: &Verdict,
+) -> Vec<Condition> {
     use ConditionType::{Accepted, Ready, Reconciling, Stalled};
-    let make = |kind, state, reason, message: &str| condition(before, generation, kind, state, reason, message);
+    let make = |kind, state, reason, message: &str| {
+        condition(before, generation, kind, state, reason, message)
+    };
     let of_stage = |stage: &Stage| make(stage.condition, stage.state, stage.reason, &stage.message);
     let kept = |kind: ConditionType| {
         let old = before.iter().find(|c| c.type_ == kind.as_str()).cloned();
-        old.unwrap_or_else(|| make(kind, State::Unknown, Reason::Progressing, "not looked at yet"))
+        old.unwrap_or_else(|| {
+            make(
+                kind,
+                State::Unknown,
+                Reason::Progressing,
+                "not looked at yet",
+            )
+        })
     };
-    let accepted = || make(Accepted, State::True, Reason::Applied, "valid and supported");
+    let accepted = || {
+        make(
+            Accepted,
+            State::True,
+            Reason::Applied,
+            "valid and supported",
+        )
+    };
 
     let (ready, reconciling, stalled, accepted, stages): (_, _, _, _, Vec<_>) = match verdict {
         Verdict::Looked(looked) => {
-            let missing = looked.iter().find(|s| s.state != State::True && s.condition != ConditionType::Drifted);
+            let missing = looked
+                .iter()
+                .find(|s| s.state != State::True && s.condition != ConditionType::Drifted);
             let (ready, reconciling) = match missing {
                 None => (
-                    make(Ready, State::True, Reason::Applied, "everything asked for is there"),
-                    make(Reconciling, State::False, Reason::Reconciled, "nothing is left to do"),
+                    make(
+                        Ready,
+                        State::True,
+                        Reason::Applied,
+                        "everything asked for is there",
+                    ),
+                    make(
+                        Reconciling,
+                        State::False,
+                        Reason::Reconciled,
+                        "nothing is left to do",
+                    ),
                 ),
                 Some(s) => (
                     make(Ready, State::False, s.reason, &s.message),
                     make(Reconciling, State::True, s.reason, &s.message),
                 ),
             };
-            let stalled = make(Stalled, State::False, Reason::NotStalled, "nothing stands in the way");
-            (ready, reconciling, stalled, accepted(), looked.iter().map(of_stage).collect())
+            let stalled = make(
+                Stalled,
+                State::False,
+                Reason::NotStalled,
+                "nothing stands in the way",
+            );
+            (
+                ready,
+                reconciling,
+                stalled,
+                accepted(),
+                looked.iter().map(of_stage).collect(),
+            )
         }
         Verdict::Refused(refusal) => {
-            let Refusal { condition, reason, message } = refusal;
+            let Refusal {
+                condition,
+                reason,
+                message,
+            } = refusal;
             let refused = |kind| make(kind, State::False, *reason, message);
-            let accepted = if *condition == Accepted { refused(Accepted) } else { accepted() };
-            let stages = stages.iter().map(|s| if s == condition { refused(*s) } else { kept(*s) });
+            let accepted = if *condition == Accepted {
+                refused(Accepted)
+            } else {
+                accepted()
+            };
+            let stages = stages.iter().map(|s| {
+                if s == condition {
+                    refused(*s)
+                } else {
+                    kept(*s)
+                }
+            });
             (
                 refused(Ready),
                 make(Reconciling, State::False, *reason, message),
@@ -119,11 +196,22 @@ pub fn conditions(before: &[Condition], generation: i64, stages: &[ConditionType
             )
         }
         Verdict::Retrying(stage) => {
-            let stages = stages.iter().map(|s| if *s == stage.condition { of_stage(stage) } else { kept(*s) });
+            let stages = stages.iter().map(|s| {
+                if *s == stage.condition {
+                    of_stage(stage)
+                } else {
+                    kept(*s)
+                }
+            });
             (
                 make(Ready, State::False, stage.reason, &stage.message),
                 make(Reconciling, State::True, stage.reason, &stage.message),
-                make(Stalled, State::False, Reason::NotStalled, "it will be tried again"),
+                make(
+                    Stalled,
+                    State::False,
+                    Reason::NotStalled,
+                    "it will be tried again",
+                ),
                 accepted(),
                 stages.collect(),
             )
@@ -139,7 +227,10 @@ pub fn conditions(before: &[Condition], generation: i64, stages: &[ConditionType
             )
         }
     };
-    [ready, reconciling, stalled, accepted].into_iter().chain(stages).collect()
+    [ready, reconciling, stalled, accepted]
+        .into_iter()
+        .chain(stages)
+        .collect()
 }
 
 /// Writes a whole status by server-side apply. The caller has compared it with the one before.

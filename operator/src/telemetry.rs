@@ -4,7 +4,11 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging with a filter such as `info` or `operator=debug,info`.
 pub fn init(filter: &str) -> anyhow::Result<()> {
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(EnvFilter::try_new(filter)?).init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .init();
     Ok(())
 }
 

@@ -11,3 +11,5 @@ pub use reconcile::{on_error, reconcile};
 pub use validate::{Desired, validate};
 pub use withdraw::withdraw_absent;
 
+#[cfg(test)]
+mod tests;

@@ -19,9 +19,18 @@ pub struct Waiting {
 
 impl Waiting {
     /// With the other end of the channel, which the controller reads. It holds at most one entry for each wait.
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<ObjectRef<Guarded<ModuleModel>>>) {
+    pub fn new() -> (
+        Self,
+        mpsc::UnboundedReceiver<ObjectRef<Guarded<ModuleModel>>>,
+    ) {
         let (woken, receiver) = mpsc::unbounded_channel();
-        (Self { waiting: Mutex::default(), woken }, receiver)
+        (
+            Self {
+                waiting: Mutex::default(),
+                woken,
+            },
+            receiver,
+        )
     }
 
     /// Remembers that this resource waits for that model. A resource that is gone by then is simply not found.

@@ -12,7 +12,7 @@ import os
 import sys
 from decimal import Decimal
 
-WIDTH = 116
+WIDTH = 150
 TELLING = ("etag", "location", "link", "retry-after", "content-type")
 
 
@@ -80,7 +80,8 @@ def show(folder, most):
     print(status_line)
     for name in TELLING:
         if name in headers and (name != "content-type" or not headers[name].startswith("application/json")):
-            print(f"{name}: {headers[name]}")
+            value = headers[name]
+            print(f"{name}: {value if len(value) <= WIDTH else value[:WIDTH] + '…'}")
     lines = lay_out(data, 0, WIDTH) if data is not None else body.splitlines()
     for line in lines[:most]:
         print(line)

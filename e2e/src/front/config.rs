@@ -26,6 +26,9 @@ pub struct Config {
     /// Password of the engine's users `front_reader` and `front_writer`, as whom everybody else's queries run.
     #[arg(long, env = "SEPTEM_FRONT_ENGINE_PASSWORD", hide_env_values = true)]
     pub engine_password: String,
+    /// The engine's database for what an administrator reads as `system.users` and so on.
+    #[arg(long, env = "SEPTEM_FRONT_DATABASE", default_value = "septem_access")]
+    pub database: String,
     /// Where users, roles and policies are kept.
     #[arg(long, env = "SEPTEM_FRONT_STATE")]
     pub state: PathBuf,

@@ -170,10 +170,16 @@ impl Front {
             Content::Whole(text) if ddl::is_access(&text) => {
                 return self.change(&params, text, &database).await;
             }
-            Content::Whole(text) => match system::rewrite(&text) {
+            Content::Whole(text) => match system::rewrite(&text, &self.config.database) {
                 Some(rewritten) => {
                     let _one = self.refreshing.lock().await;
-                    system::refresh(&self.engine, &self.keeper.current().0, &self.journal).await?;
+                    system::refresh(
+                        &self.engine,
+                        &self.keeper.current().0,
+                        &self.journal,
+                        &self.config.database,
+                    )
+                    .await?;
                     full(rewritten)
                 }
                 None => full(text),

@@ -1,5 +1,6 @@
 //! `system.users`, `roles`, `row_policies` and so on as an administrator sees them: the engine's own tables know
-//! nothing of what the front recorded, so statements that name them read tables of the same shape instead.
+//! nothing of what the front recorded, so statements that name them read tables of the same shape instead, in a database `place`
+//! of the engine.
 
 use serde_json::{Value, json};
 
@@ -11,8 +12,6 @@ use super::{
     token::{Kind, tokens},
 };
 
-/// Where the tables are kept.
-const DATABASE: &str = "septem_access";
 /// Those that the engine has, too: their shape is copied.
 const COPIED: [&str; 8] = [
     "users",
@@ -25,21 +24,21 @@ const COPIED: [&str; 8] = [
     "quotas",
 ];
 /// What the engine lacks.
-const QUERY_LOG: &str = "CREATE OR REPLACE TABLE septem_access.query_log (type String, \
+const QUERY_LOG: &str = "query_log (type String, \
     event_date Date DEFAULT toDate(event_time), event_time DateTime64(6, 'UTC'), query_duration_ms UInt64, \
     query_id String, query String, user String, initial_user String DEFAULT user, roles Array(String), \
     log_comment String, exception_code Int32, read_rows UInt64, read_bytes UInt64, http_status UInt16) ENGINE = Memory";
 
 /// The statement with the front's tables in place of the engine's, or `None` if it names none of them.
-pub fn rewrite(sql: &str) -> Option<String> {
+pub fn rewrite(sql: &str, place: &str) -> Option<String> {
     match sql
         .trim()
         .trim_end_matches(';')
         .to_ascii_lowercase()
         .as_str()
     {
-        "show roles" => return Some(format!("SELECT name FROM {DATABASE}.roles ORDER BY name")),
-        "show users" => return Some(format!("SELECT name FROM {DATABASE}.users ORDER BY name")),
+        "show roles" => return Some(format!("SELECT name FROM {place}.roles ORDER BY name")),
+        "show users" => return Some(format!("SELECT name FROM {place}.users ORDER BY name")),
         _ => {}
     }
     let tokens = tokens(sql).ok()?;
@@ -56,7 +55,7 @@ pub fn rewrite(sql: &str) -> Option<String> {
         };
         if database == "system" && (COPIED.contains(&table.as_str()) || table == "query_log") {
             text.push_str(&sql[copied..three[0].start]);
-            text.push_str(DATABASE);
+            text.push_str(place);
             copied = three[0].end;
         }
     }
@@ -64,32 +63,39 @@ pub fn rewrite(sql: &str) -> Option<String> {
 }
 
 /// Writes the tables anew.
-pub async fn refresh(engine: &Engine, access: &Access, journal: &Journal) -> Result<(), Refusal> {
+pub async fn refresh(
+    engine: &Engine,
+    access: &Access,
+    journal: &Journal,
+    place: &str,
+) -> Result<(), Refusal> {
     engine
-        .must(format!("CREATE DATABASE IF NOT EXISTS {DATABASE}"))
+        .must(format!("CREATE DATABASE IF NOT EXISTS {place}"))
         .await?;
     for table in COPIED {
         let sql = format!(
-            "CREATE OR REPLACE TABLE {DATABASE}.{table} ENGINE = Memory AS SELECT * FROM system.{table}"
+            "CREATE OR REPLACE TABLE {place}.{table} ENGINE = Memory AS SELECT * FROM system.{table}"
         );
         engine.must(sql).await?;
-        fill(engine, table, &rows(access, table)).await?;
+        fill(engine, table, &rows(access, table), place).await?;
     }
-    engine.must(QUERY_LOG).await?;
+    engine
+        .must(format!("CREATE OR REPLACE TABLE {place}.{QUERY_LOG}"))
+        .await?;
     let entries = journal.entries();
     let entries: Vec<Value> = entries
         .iter()
         .filter_map(|entry| serde_json::to_value(entry).ok())
         .collect();
-    fill(engine, "query_log", &entries).await
+    fill(engine, "query_log", &entries, place).await
 }
 
-async fn fill(engine: &Engine, table: &str, rows: &[Value]) -> Result<(), Refusal> {
+async fn fill(engine: &Engine, table: &str, rows: &[Value], place: &str) -> Result<(), Refusal> {
     if rows.is_empty() {
         return Ok(());
     }
     let mut sql = format!(
-        "INSERT INTO {DATABASE}.{table} SETTINGS input_format_skip_unknown_fields = 1 FORMAT JSONEachRow\n"
+        "INSERT INTO {place}.{table} SETTINGS input_format_skip_unknown_fields = 1 FORMAT JSONEachRow\n"
     );
     for row in rows {
         sql.push_str(&row.to_string());
@@ -216,7 +222,7 @@ mod tests {
     fn only_names_of_tables_are_rewritten() {
         let sql = "select 'system.users' from system.users, `system` . `roles` -- system.users\n, system.tables";
         let expected = "select 'system.users' from septem_access.users, septem_access . `roles` -- system.users\n, system.tables";
-        assert_eq!(rewrite(sql).as_deref(), Some(expected));
-        assert_eq!(rewrite("select 1 from system.tables"), None);
+        assert_eq!(rewrite(sql, "septem_access").as_deref(), Some(expected));
+        assert_eq!(rewrite("select 1 from system.tables", "x"), None);
     }
 }

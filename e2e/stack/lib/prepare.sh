@@ -108,11 +108,12 @@ make_postgres() {
 init_postgres() (
   set -e
   cd /
+  bin=$(readlink -f "$STATE/pginstall")/bin # its user may not pass through .stack
   install -m 600 -o "$(pg_user)" "$STATE/secrets/postgres-owner" "$1.password"
-  as_pg "$STATE/pginstall/bin/initdb" -D "$1" -U septem_operator -A scram-sha-256 --pwfile="$1.password" -E UTF8 \
+  as_pg "$bin/initdb" -D "$1" -U septem_operator -A scram-sha-256 --pwfile="$1.password" -E UTF8 \
     --locale-provider=builtin --builtin-locale=C.UTF-8 --no-sync
   rm "$1.password"
-  echo 'CREATE DATABASE septem' | as_pg "$STATE/pginstall/bin/postgres" --single -D "$1" postgres
+  echo 'CREATE DATABASE septem' | as_pg "$bin/postgres" --single -D "$1" postgres
   as_pg touch "$1/ready"
 )
 

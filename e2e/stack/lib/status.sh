@@ -40,6 +40,7 @@ status() {
     printf '%-24s %8s %6s %10s  %s\n' "$part" "${pid:--}" "$(port "$part")" "$size" "$state"
   done
   state='not ready'
+  # shellcheck disable=SC2153  # STATE is a folder, state a word
   if [ "$healthy" = 0 ] && "$STATE/bin/kubectl" --kubeconfig "$STATE/kubeconfig" wait dataplane/default \
     --for=condition=Ready --timeout=1s >/dev/null 2>&1; then
     state=healthy

@@ -29,9 +29,10 @@ start_supervisor() {
 
 # states: lines of "name status ready exit_code restarts" as the supervisor sees them.
 states() {
+  alive "$(pid_of supervisor)" || return 0
   compose process list -o json 2>/dev/null | python3 -c '
 import json, sys
-for p in json.load(sys.stdin):
+for p in json.loads(sys.stdin.read() or "[]"):
     print(p["name"], p["status"].replace(" ", "-"), p["is_ready"].replace(" ", "-"), p.get("exit_code", 0), p.get("restarts", 0))'
 }
 

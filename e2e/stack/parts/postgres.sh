@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # fsync stays on: the speed and the crash tests would mean nothing without it.
 data=$(cat "$STATE/postgres-data")
+bin=$(readlink -f "$STATE/pginstall")/bin # its user may not pass through .stack
 cd /
 settings=(
   -c listen_addresses=127.0.0.1 -c port="$(port postgres)" -c unix_socket_directories=
@@ -13,6 +14,6 @@ settings=(
 if [ "$(id -u)" = 0 ]; then
   user=$(pg_user)
   exec setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups -- \
-    "$STATE/pginstall/bin/postgres" -D "$data" "${settings[@]}"
+    "$bin/postgres" -D "$data" "${settings[@]}"
 fi
-exec "$STATE/pginstall/bin/postgres" -D "$data" "${settings[@]}"
+exec "$bin/postgres" -D "$data" "${settings[@]}"

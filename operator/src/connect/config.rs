@@ -44,8 +44,17 @@ pub fn connector_name(database: &str) -> String {
 
 /// `cdc_<database>_g<N>`; a slot's name has lower-case letters, digits and underscores only.
 pub fn slot_name(database: &str, generation: Generation) -> SlotName {
-    let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' };
-    format!("cdc_{}_g{generation}", database.chars().map(plain).collect::<String>())
+    let plain = |c: char| {
+        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            c
+        } else {
+            '_'
+        }
+    };
+    format!(
+        "cdc_{}_g{generation}",
+        database.chars().map(plain).collect::<String>()
+    )
 }
 
 /// `cdc.<database>.g<N>`, the `source.name` of every event.
@@ -55,14 +64,26 @@ pub fn topic_prefix(database: &str, generation: Generation) -> String {
 
 /// Every property of the connector. Reasons are beside the surprising ones.
 pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String> {
-    let ConnectorSettings { host, port, ssl_mode, database, user, password, generation, events_topic, snapshot_tables } =
-        settings;
+    let ConnectorSettings {
+        host,
+        port,
+        ssl_mode,
+        database,
+        user,
+        password,
+        generation,
+        events_topic,
+        snapshot_tables,
+    } = settings;
     let prefix = topic_prefix(database, *generation);
     // Tables of models and the heartbeat share the topic; Debezium's own topics do not match.
     let tables = r"cdc\.[^.]+\.g\d+\.([a-z0-9_]+\.[a-z0-9_]+)";
     let properties = [
         ("name", connector_name(database)),
-        ("connector.class", "io.debezium.connector.postgresql.PostgresConnector".into()),
+        (
+            "connector.class",
+            "io.debezium.connector.postgresql.PostgresConnector".into(),
+        ),
         ("tasks.max", "1".into()),
         ("plugin.name", "pgoutput".into()),
         ("database.hostname", host.clone()),
@@ -81,20 +102,33 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         ("topic.prefix", prefix.clone()),
         ("snapshot.mode", "initial".into()),
         // What is streamed is what is published: there is no list of tables for that, and so no restart.
-        (SNAPSHOT_TABLES, snapshot_tables.iter().map(|t| t.replace('.', "\\.")).collect::<Vec<_>>().join(",")),
+        (
+            SNAPSHOT_TABLES,
+            snapshot_tables
+                .iter()
+                .map(|t| t.replace('.', "\\."))
+                .collect::<Vec<_>>()
+                .join(","),
+        ),
         ("snapshot.isolation.mode", "repeatable_read".into()),
         ("snapshot.locking.mode", "none".into()),
         ("snapshot.max.threads", "1".into()),
         ("snapshot.fetch.size", "10240".into()),
         ("incremental.snapshot.chunk.size", "4096".into()),
-        ("incremental.snapshot.watermarking.strategy", "insert_delete".into()),
+        (
+            "incremental.snapshot.watermarking.strategy",
+            "insert_delete".into(),
+        ),
         ("offset.mismatch.strategy", "trust_offset".into()),
         // The slot advances only after Kafka has acknowledged.
         ("lsn.flush.mode", "connector".into()),
         ("signal.data.collection", "platform.cdc_signal".into()),
         ("signal.enabled.channels", "source".into()),
         ("notification.enabled.channels", "sink".into()),
-        ("notification.sink.topic.name", format!("{prefix}.notifications")),
+        (
+            "notification.sink.topic.name",
+            format!("{prefix}.notifications"),
+        ),
         // The clock of lastSyncAt.
         ("heartbeat.interval.ms", "1000".into()),
         (
@@ -121,15 +155,24 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         ("unavailable.value.placeholder", placeholder(password)),
         ("extended.headers.enabled", "false".into()),
         ("provide.transaction.metadata", "false".into()),
-        ("key.converter", "org.apache.kafka.connect.json.JsonConverter".into()),
+        (
+            "key.converter",
+            "org.apache.kafka.connect.json.JsonConverter".into(),
+        ),
         ("key.converter.schemas.enable", "false".into()),
         ("key.converter.replace.null.with.default", "false".into()),
-        ("value.converter", "org.apache.kafka.connect.json.JsonConverter".into()),
+        (
+            "value.converter",
+            "org.apache.kafka.connect.json.JsonConverter".into(),
+        ),
         ("value.converter.schemas.enable", "false".into()),
         // With the default, a null in a column that has a default arrives as the default.
         ("value.converter.replace.null.with.default", "false".into()),
         ("transforms", "one".into()),
-        ("transforms.one.type", "io.debezium.transforms.ToLogicalTopicRouter".into()),
+        (
+            "transforms.one.type",
+            "io.debezium.transforms.ToLogicalTopicRouter".into(),
+        ),
         ("transforms.one.topic.regex", tables.into()),
         ("transforms.one.topic.replacement", events_topic.clone()),
         ("transforms.one.key.enforce.uniqueness", "true".into()),
@@ -142,7 +185,10 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         ("topic.creation.default.cleanup.policy", "delete".into()),
         ("topic.creation.default.retention.ms", "604800000".into()),
         ("topic.creation.groups", "events".into()),
-        ("topic.creation.events.include", events_topic.replace('.', "\\.")),
+        (
+            "topic.creation.events.include",
+            events_topic.replace('.', "\\."),
+        ),
         ("topic.creation.events.partitions", "6".into()),
         ("topic.creation.events.replication.factor", "-1".into()),
         ("topic.creation.events.cleanup.policy", "delete".into()),
@@ -154,12 +200,49 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         ("guardrail.collections.max", "1000".into()),
         ("guardrail.collections.limit.action", "warn".into()),
     ];
-    properties.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    properties
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 /// What stands for a large value that an update did not touch: no user can know it, and it stays the same.
 fn placeholder(password: &SecretString) -> String {
-    let digest = Sha256::digest(format!("unavailable value\0{}", password.expose_secret()).as_bytes());
-    let hex: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest =
+        Sha256::digest(format!("unavailable value\0{}", password.expose_secret()).as_bytes());
+    let hex: String = digest[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("__septem_unavailable_{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connector_is_configured_so() {
+        let config = connector_config(&ConnectorSettings {
+            host: "db".into(),
+            port: 5432,
+            ssl_mode: "verify-full".into(),
+            database: "septem".into(),
+            user: "septem_cdc".into(),
+            password: SecretString::from("secret"),
+            generation: Generation(2),
+            events_topic: "platform.data.events".into(),
+            snapshot_tables: vec!["crm.deals".into(), "platform.cdc_heartbeat".into()],
+        });
+        let lines: Vec<_> = config
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_slot_has_letters_that_slots_may_have() {
+        assert_eq!(slot_name("My-db", Generation(3)), "cdc__y_db_g3");
+    }
 }

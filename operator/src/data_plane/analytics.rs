@@ -16,9 +16,15 @@ const AUTHENTICATION_FAILED: [u32; 3] = [516, 194, 192];
 pub async fn ensure_analytics(endpoints: &Endpoints) -> Result<(), Error> {
     let admin = &endpoints.clickhouse;
     let doing = "its database and roles";
-    admin.execute(&ddl::create_database()).await.map_err(Error::clickhouse(doing))?;
+    admin
+        .execute(&ddl::create_database())
+        .await
+        .map_err(Error::clickhouse(doing))?;
     for statement in ddl::create_base() {
-        admin.execute(&statement).await.map_err(Error::clickhouse(doing))?;
+        admin
+            .execute(&statement)
+            .await
+            .map_err(Error::clickhouse(doing))?;
     }
     ensure_user(admin, &endpoints.gateway, ddl::create_gateway).await?;
     ensure_user(admin, &endpoints.sink, ddl::create_sink).await
@@ -36,7 +42,10 @@ async fn ensure_user(
         Err(error) => return Err(Error::clickhouse("a login of its users")(error)),
     }
     for statement in create(password.expose_secret()) {
-        admin.execute(&statement).await.map_err(Error::clickhouse("its users"))?;
+        admin
+            .execute(&statement)
+            .await
+            .map_err(Error::clickhouse("its users"))?;
     }
     tracing::info!("ClickHouse user set from its Secret");
     Ok(())

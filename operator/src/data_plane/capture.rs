@@ -54,7 +54,11 @@ select json_build_object(
 )::text";
 
 /// Looks.
-pub async fn observe_capture(looks: &PgPool, database: &str, generation: Generation) -> Result<ObservedCapture, Error> {
+pub async fn observe_capture(
+    looks: &PgPool,
+    database: &str,
+    generation: Generation,
+) -> Result<ObservedCapture, Error> {
     let text: String = sqlx::query_scalar(QUERY)
         .bind(slot_name(database, generation))
         .bind(generation.0)

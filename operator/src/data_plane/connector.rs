@@ -7,7 +7,10 @@ use sql::postgres::ddl::PUBLICATION;
 
 use super::{capture::ObservedCapture, fetch::Endpoints};
 use crate::{
-    connect::{ConnectorSettings, ConnectorStatus, Progress, SNAPSHOT_TABLES, connector_config, connector_name},
+    connect::{
+        ConnectorSettings, ConnectorStatus, Progress, SNAPSHOT_TABLES, connector_config,
+        connector_name,
+    },
     error::Error,
     metrics::Metrics,
     plane::{Capture, Plane},
@@ -38,11 +41,19 @@ pub struct ObservedConnector {
 
 /// Makes the connector what it must be: its configuration is read and compared whole, and written only when it
 /// differs. Around the write the operator's epoch is held.
-pub async fn ensure_connector(plane: &Plane, endpoints: &Endpoints, events_topic: &str) -> Result<(), Error> {
+pub async fn ensure_connector(
+    plane: &Plane,
+    endpoints: &Endpoints,
+    events_topic: &str,
+) -> Result<(), Error> {
     let name = connector_name(&plane.database);
     let doing = "the connector's configuration";
     let cdc = &endpoints.roles.cdc;
-    let observed = endpoints.connect.config(&name).await.map_err(Error::connect(doing))?;
+    let observed = endpoints
+        .connect
+        .config(&name)
+        .await
+        .map_err(Error::connect(doing))?;
     let mut config = connector_config(&ConnectorSettings {
         host: cdc.host.clone(),
         port: cdc.port,
@@ -57,7 +68,13 @@ pub async fn ensure_connector(plane: &Plane, endpoints: &Endpoints, events_topic
     if let Some(then) = observed.as_ref().and_then(|o| o.get(SNAPSHOT_TABLES)) {
         // The list matters until the snapshot is done. A table published before that belongs to it: the snapshot
         // starts again with every start, at a moment that may be after the table's first rows.
-        if endpoints.connect.progress(&name).await.map_err(Error::connect(doing))? == Progress::Streaming {
+        if endpoints
+            .connect
+            .progress(&name)
+            .await
+            .map_err(Error::connect(doing))?
+            == Progress::Streaming
+        {
             config.insert(SNAPSHOT_TABLES.into(), then.clone());
         }
     }
@@ -65,9 +82,17 @@ pub async fn ensure_connector(plane: &Plane, endpoints: &Endpoints, events_topic
         return Ok(());
     }
     let fenced = plane.fenced(Timeouts::default()).await?;
-    endpoints.connect.put_config(&name, &config).await.map_err(Error::connect("the connector"))?;
+    endpoints
+        .connect
+        .put_config(&name, &config)
+        .await
+        .map_err(Error::connect("the connector"))?;
     fenced.commit().await?;
-    tracing::info!(connector = name, created = observed.is_none(), "connector configured");
+    tracing::info!(
+        connector = name,
+        created = observed.is_none(),
+        "connector configured"
+    );
     Ok(())
 }
 
@@ -94,24 +119,47 @@ pub async fn watch_connector(
 ) -> Result<ObservedConnector, Error> {
     let name = connector_name(&plane.database);
     let doing = "the connector's status";
-    let status = endpoints.connect.status(&name).await.map_err(Error::connect(doing))?;
-    let status = status.unwrap_or(ConnectorStatus { task: None, trace: String::new() });
+    let status = endpoints
+        .connect
+        .status(&name)
+        .await
+        .map_err(Error::connect(doing))?;
+    let status = status.unwrap_or(ConnectorStatus {
+        task: None,
+        trace: String::new(),
+    });
     let slot_lost = match &capture.slot {
         Some(slot) => slot.is_lost(),
         // Before the first start there is no slot; afterwards there are offsets.
         None => {
-            let progress = endpoints.connect.progress(&name).await.map_err(Error::connect(doing))?;
+            let progress = endpoints
+                .connect
+                .progress(&name)
+                .await
+                .map_err(Error::connect(doing))?;
             progress == Progress::Streaming
         }
     };
     let judged = judge(&status, capture, slot_lost);
     if status.task.as_deref() == Some("FAILED") && !slot_lost && restarts.is_due(Instant::now()) {
-        endpoints.connect.restart_failed(&name).await.map_err(Error::connect("a restart of its task"))?;
+        endpoints
+            .connect
+            .restart_failed(&name)
+            .await
+            .map_err(Error::connect("a restart of its task"))?;
         metrics.connector_restarted();
-        tracing::warn!(connector = name, restarts = restarts.count, trace = status.trace, "failed task restarted");
+        tracing::warn!(
+            connector = name,
+            restarts = restarts.count,
+            trace = status.trace,
+            "failed task restarted"
+        );
     }
     restarts.note(judged == Capture::Running, Instant::now());
-    Ok(ObservedConnector { task: status.task.unwrap_or_else(|| "UNASSIGNED".into()), capture: judged })
+    Ok(ObservedConnector {
+        task: status.task.unwrap_or_else(|| "UNASSIGNED".into()),
+        capture: judged,
+    })
 }
 
 /// Whether changes flow. The connector's own state is not asked: it says RUNNING while its task has failed, and while
@@ -129,10 +177,19 @@ fn judge(status: &ConnectorStatus, capture: &ObservedCapture, slot_lost: bool) -
     let active = capture.slot.as_ref().is_some_and(|slot| slot.active);
     match status.task.as_deref() {
         Some("RUNNING") if active => Capture::Running,
-        Some("RUNNING") => stopped(Reason::SlotInactive, "the task runs and does not read the slot yet".into()),
-        Some("FAILED") => stopped(Reason::TasksFailed, format!("the task failed: {}", status.trace)),
+        Some("RUNNING") => stopped(
+            Reason::SlotInactive,
+            "the task runs and does not read the slot yet".into(),
+        ),
+        Some("FAILED") => stopped(
+            Reason::TasksFailed,
+            format!("the task failed: {}", status.trace),
+        ),
         Some(other) => stopped(Reason::ConnectorFailed, format!("the task is {other}")),
-        None => stopped(Reason::ConnectorFailed, "the connector has no task yet".into()),
+        None => stopped(
+            Reason::ConnectorFailed,
+            "the connector has no task yet".into(),
+        ),
     }
 }
 
@@ -150,8 +207,14 @@ impl Restarts {
 
     fn note(&mut self, running: bool, now: Instant) {
         self.running_since = running.then(|| self.running_since.unwrap_or(now));
-        if self.running_since.is_some_and(|since| now.duration_since(since) >= STABLE) {
-            *self = Self { running_since: self.running_since, ..Self::default() };
+        if self
+            .running_since
+            .is_some_and(|since| now.duration_since(since) >= STABLE)
+        {
+            *self = Self {
+                running_since: self.running_since,
+                ..Self::default()
+            };
         }
     }
 }
@@ -168,27 +231,54 @@ mod tests {
             invalidation_reason: None,
             retained_bytes: Some(0),
         });
-        ObservedCapture { slot, wal_bytes: 0, keep_bytes_max: None, last_sync_seconds: None }
+        ObservedCapture {
+            slot,
+            wal_bytes: 0,
+            keep_bytes_max: None,
+            last_sync_seconds: None,
+        }
     }
 
     #[test]
     fn running_is_a_task_that_reads_its_slot() {
-        let status = |task: Option<&str>| ConnectorStatus { task: task.map(Into::into), trace: "boom".into() };
+        let status = |task: Option<&str>| ConnectorStatus {
+            task: task.map(Into::into),
+            trace: "boom".into(),
+        };
         let reason = |judged: Capture| match judged {
             Capture::Running => None,
             Capture::Stopped { reason, .. } => Some(reason),
         };
         let cases = [
             (Some("RUNNING"), Some((true, "reserved")), false, None),
-            (Some("RUNNING"), Some((false, "reserved")), false, Some(Reason::SlotInactive)),
+            (
+                Some("RUNNING"),
+                Some((false, "reserved")),
+                false,
+                Some(Reason::SlotInactive),
+            ),
             (Some("RUNNING"), None, false, Some(Reason::SlotInactive)),
-            (Some("FAILED"), Some((false, "reserved")), false, Some(Reason::TasksFailed)),
+            (
+                Some("FAILED"),
+                Some((false, "reserved")),
+                false,
+                Some(Reason::TasksFailed),
+            ),
             (None, None, false, Some(Reason::ConnectorFailed)),
-            (Some("RUNNING"), Some((false, "lost")), true, Some(Reason::SlotLost)),
+            (
+                Some("RUNNING"),
+                Some((false, "lost")),
+                true,
+                Some(Reason::SlotLost),
+            ),
             (Some("FAILED"), None, true, Some(Reason::SlotLost)),
         ];
         for (task, slot, lost, expected) in cases {
-            assert_eq!(reason(judge(&status(task), &capture(slot), lost)), expected, "{task:?} {slot:?}");
+            assert_eq!(
+                reason(judge(&status(task), &capture(slot), lost)),
+                expected,
+                "{task:?} {slot:?}"
+            );
         }
         assert!(capture(Some((false, "lost"))).slot.unwrap().is_lost());
     }

@@ -38,8 +38,15 @@ pub struct Endpoints {
 }
 
 /// Reads every Secret that the spec names. One that is missing or malformed is an error that names it.
-pub async fn fetch(client: &Client, http: &reqwest::Client, spec: &DataPlaneSpec) -> Result<Endpoints, Error> {
-    let secrets = Secrets { api: Api::namespaced(client.clone(), &spec.secret_namespace), digest: Sha256::new() };
+pub async fn fetch(
+    client: &Client,
+    http: &reqwest::Client,
+    spec: &DataPlaneSpec,
+) -> Result<Endpoints, Error> {
+    let secrets = Secrets {
+        api: Api::namespaced(client.clone(), &spec.secret_namespace),
+        digest: Sha256::new(),
+    };
     secrets.read(http, spec).await
 }
 
@@ -49,16 +56,36 @@ struct Secrets {
 }
 
 impl Secrets {
-    async fn read(mut self, http: &reqwest::Client, spec: &DataPlaneSpec) -> Result<Endpoints, Error> {
+    async fn read(
+        mut self,
+        http: &reqwest::Client,
+        spec: &DataPlaneSpec,
+    ) -> Result<Endpoints, Error> {
         let postgres = &spec.postgres;
         let owner = self.login(&postgres.owner_secret_ref.name, None).await?;
-        let app = self.login(&postgres.app_secret_ref.name, Some(APP_ROLE)).await?;
-        let cdc = self.login(&postgres.cdc_secret_ref.name, Some(CDC_ROLE)).await?;
-        let sink = self.login(&postgres.sink_secret_ref.name, Some(SINK_ROLE)).await?;
+        let app = self
+            .login(&postgres.app_secret_ref.name, Some(APP_ROLE))
+            .await?;
+        let cdc = self
+            .login(&postgres.cdc_secret_ref.name, Some(CDC_ROLE))
+            .await?;
+        let sink = self
+            .login(&postgres.sink_secret_ref.name, Some(SINK_ROLE))
+            .await?;
         let clickhouse = &spec.clickhouse;
-        let (admin, _) = self.clickhouse(http, &clickhouse.admin_secret_ref.name, None).await?;
-        let gateway = self.clickhouse(http, &clickhouse.gateway_secret_ref.name, Some(GATEWAY_USER)).await?;
-        let ch_sink = self.clickhouse(http, &clickhouse.sink_secret_ref.name, Some(SINK_USER)).await?;
+        let (admin, _) = self
+            .clickhouse(http, &clickhouse.admin_secret_ref.name, None)
+            .await?;
+        let gateway = self
+            .clickhouse(
+                http,
+                &clickhouse.gateway_secret_ref.name,
+                Some(GATEWAY_USER),
+            )
+            .await?;
+        let ch_sink = self
+            .clickhouse(http, &clickhouse.sink_secret_ref.name, Some(SINK_USER))
+            .await?;
         let connect = self.url(&spec.connect.secret_ref.name).await?;
         // Proxy and sink read these two; a DataPlane without them is not whole.
         for secret in [&spec.kafka.secret_ref.name, &spec.valkey.secret_ref.name] {
@@ -76,11 +103,23 @@ impl Secrets {
     }
 
     async fn text(&mut self, name: &str) -> Result<SecretString, Error> {
-        let wrong = |problem| Error::Credentials { secret: name.to_owned(), problem };
-        let secret = self.api.get_opt(name).await.map_err(Error::kubernetes("a Secret"))?;
-        let data = secret.ok_or_else(|| wrong("does not exist"))?.data.unwrap_or_default();
+        let wrong = |problem| Error::Credentials {
+            secret: name.to_owned(),
+            problem,
+        };
+        let secret = self
+            .api
+            .get_opt(name)
+            .await
+            .map_err(Error::kubernetes("a Secret"))?;
+        let data = secret
+            .ok_or_else(|| wrong("does not exist"))?
+            .data
+            .unwrap_or_default();
         let bytes = data.get("url").ok_or_else(|| wrong("has no key url"))?;
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| wrong("key url is not text"))?.trim();
+        let text = std::str::from_utf8(&bytes.0)
+            .map_err(|_| wrong("key url is not text"))?
+            .trim();
         if text.is_empty() {
             return Err(wrong("key url is empty"));
         }
@@ -93,19 +132,31 @@ impl Secrets {
 
     async fn login(&mut self, name: &str, role: Option<&'static str>) -> Result<Login, Error> {
         let text = self.text(name).await?;
-        let wrong = |problem| Error::Credentials { secret: name.to_owned(), problem };
+        let wrong = |problem| Error::Credentials {
+            secret: name.to_owned(),
+            problem,
+        };
         let login = Login::parse(text.expose_secret()).map_err(wrong)?;
         match role {
-            Some(role) if login.user != role => Err(wrong("key url has another user than the role it is for")),
+            Some(role) if login.user != role => {
+                Err(wrong("key url has another user than the role it is for"))
+            }
             _ => Ok(login),
         }
     }
 
     async fn url(&mut self, name: &str) -> Result<Url, Error> {
         let text = self.text(name).await?;
-        let wrong = || Error::Credentials { secret: name.to_owned(), problem: "key url is not an http(s) URL" };
+        let wrong = || Error::Credentials {
+            secret: name.to_owned(),
+            problem: "key url is not an http(s) URL",
+        };
         let url = Url::parse(text.expose_secret()).map_err(|_| wrong())?;
-        if matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(wrong()) }
+        if matches!(url.scheme(), "http" | "https") {
+            Ok(url)
+        } else {
+            Err(wrong())
+        }
     }
 
     async fn clickhouse(
@@ -115,9 +166,17 @@ impl Secrets {
         user: Option<&'static str>,
     ) -> Result<(ClickHouse, SecretString), Error> {
         let mut url = self.url(name).await?;
-        let wrong = |problem| Error::Credentials { secret: name.to_owned(), problem };
-        let decode = |part: &str| crate::postgres::percent_decode(part).ok_or_else(|| wrong("key url is malformed"));
-        let (login, password) = (decode(url.username())?, decode(url.password().unwrap_or_default())?);
+        let wrong = |problem| Error::Credentials {
+            secret: name.to_owned(),
+            problem,
+        };
+        let decode = |part: &str| {
+            crate::postgres::percent_decode(part).ok_or_else(|| wrong("key url is malformed"))
+        };
+        let (login, password) = (
+            decode(url.username())?,
+            decode(url.password().unwrap_or_default())?,
+        );
         if user.is_some_and(|user| user != login) {
             return Err(wrong("key url has another user than the one it is for"));
         }
@@ -125,6 +184,9 @@ impl Secrets {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let password = SecretString::from(password);
-        Ok((ClickHouse::new(http.clone(), url, login, password.clone()), password))
+        Ok((
+            ClickHouse::new(http.clone(), url, login, password.clone()),
+            password,
+        ))
     }
 }

@@ -36,6 +36,9 @@ const ABSENT_INTERVAL: Duration = Duration::from_secs(60);
 /// Looks in a row without capture before models are told: a restart of Connect is not their concern.
 const PATIENCE_LOOKS: u32 = 3;
 
+/// Longest pause after a failed look.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// What is remembered from one look to the next.
 #[derive(Default)]
 pub struct Memory {
@@ -59,12 +62,20 @@ struct Found {
 }
 
 /// Looks, and brings in order what is not.
-pub async fn reconcile(object: Arc<Guarded<DataPlane>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(
+    object: Arc<Guarded<DataPlane>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     let started = Instant::now();
     let resource = match &object.0 {
         Ok(resource) => resource,
         Err(invalid) => {
-            report::write_unreadable::<DataPlane>(&context.client, &invalid.metadata, &invalid.error).await?;
+            report::write_unreadable::<DataPlane>(
+                &context.client,
+                &invalid.metadata,
+                &invalid.error,
+            )
+            .await?;
             return Ok(Action::requeue(LOOK_AGAIN));
         }
     };
@@ -78,42 +89,70 @@ pub async fn reconcile(object: Arc<Guarded<DataPlane>>, context: Arc<Context>) -
             (Verdict::Looked(found.stages.clone()), Some(found))
         }
     };
-    if matches!(found.as_ref().and_then(|f| f.error.as_ref()), Some(Error::Superseded)) {
+    if matches!(
+        found.as_ref().and_then(|f| f.error.as_ref()),
+        Some(Error::Superseded)
+    ) {
         return Err(Error::Superseded);
     }
     let plane = found.as_ref().and_then(|f| f.plane.as_deref());
-    let figures = found.as_ref().and_then(|f| f.capture.as_ref()).map(|(capture, c)| (capture, c.task.as_str()));
-    let after = status(&before, generation, &verdict, plane, figures, &mut memory.rate);
+    let figures = found
+        .as_ref()
+        .and_then(|f| f.capture.as_ref())
+        .map(|(capture, c)| (capture, c.task.as_str()));
+    let after = status(
+        &before,
+        generation,
+        &verdict,
+        plane,
+        figures,
+        &mut memory.rate,
+    );
     if let Some(after) = after {
         let api = Api::<DataPlane>::all(context.client.clone());
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::DataPlane);
-        events::publish_transition(&context.recorder, resource, &before.conditions, &after.conditions).await;
+        events::publish_transition(
+            &context.recorder,
+            resource,
+            &before.conditions,
+            &after.conditions,
+        )
+        .await;
     }
     let outcome = match (&verdict, &found) {
         (Verdict::Refused(_), _) => Outcome::Refused,
         (_, Some(Found { error: Some(_), .. })) => Outcome::Failed,
         _ => Outcome::Unchanged,
     };
-    context.metrics.reconciled(Kind::DataPlane, outcome, started.elapsed());
+    context
+        .metrics
+        .reconciled(Kind::DataPlane, outcome, started.elapsed());
     match found.and_then(|f| f.error) {
         Some(error) => Err(error),
         None => {
-            context.backoff.succeeded(&resource.uid().unwrap_or_default());
+            context
+                .backoff
+                .succeeded(&resource.uid().unwrap_or_default());
             Ok(Action::requeue(context.config.watch_interval))
         }
     }
 }
 
-/// What happens after a failure. The watch over the slot goes on: the pause is never longer than a minute.
+/// What happens after a failure. The watch over the slot goes on: the pause stays short.
 pub fn on_error(object: Arc<Guarded<DataPlane>>, error: &Error, context: Arc<Context>) -> Action {
     let uid = object.uid().unwrap_or_default();
     if matches!(error, Error::Superseded) {
         return outcome::on_error(&*object, error, &context, Kind::DataPlane);
     }
     context.metrics.failed(Kind::DataPlane, error.reason());
-    let pause = context.backoff.failed(&uid).min(Duration::from_secs(30));
-    tracing::warn!(name = object.name_any(), error = chain(error), retry_after_seconds = pause.as_secs_f64(), "data plane not in order");
+    let pause = context.backoff.failed(&uid).min(PAUSE_MAX);
+    tracing::warn!(
+        name = object.name_any(),
+        error = chain(error),
+        retry_after_seconds = pause.as_secs_f64(),
+        "data plane not in order"
+    );
     Action::requeue(pause)
 }
 
@@ -124,8 +163,15 @@ fn refuse(resource: &DataPlane, context: &Context) -> Option<Refusal> {
         return Some(Refusal::of_spec(Reason::NotYetSupported, message));
     }
     let cdc = resource.spec.cdc.as_ref()?;
-    let asked = [(cdc.paused, "spec.cdc.paused"), (cdc.resync_request.is_some(), "spec.cdc.resyncRequest")];
-    let paths: Vec<_> = asked.iter().filter(|(asked, _)| *asked).map(|(_, path)| *path).collect();
+    let asked = [
+        (cdc.paused, "spec.cdc.paused"),
+        (cdc.resync_request.is_some(), "spec.cdc.resyncRequest"),
+    ];
+    let paths: Vec<_> = asked
+        .iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, path)| *path)
+        .collect();
     let message = format!("not yet supported: {}", paths.join(", "));
     (!paths.is_empty()).then(|| Refusal::of_spec(Reason::NotYetSupported, message))
 }
@@ -133,43 +179,81 @@ fn refuse(resource: &DataPlane, context: &Context) -> Option<Refusal> {
 /// Secrets → PostgreSQL → ClickHouse → connector. What comes first must stand before what comes later is tried;
 /// ClickHouse and Connect do not wait for one another.
 async fn look(resource: &DataPlane, context: &Context, memory: &mut Memory) -> Found {
-    let mut found = Found { stages: Vec::new(), plane: context.connected(), capture: None, error: None };
+    let mut found = Found {
+        stages: Vec::new(),
+        plane: context.connected(),
+        capture: None,
+        error: None,
+    };
     let schema = ConditionType::SchemaApplied;
     let plane = match connect(resource, context, memory).await {
         Ok(plane) => plane,
         Err(error) => {
             // Read the Secrets again, and bring everything in order again, before the next try.
             (memory.endpoints, memory.ordered) = (None, None);
-            found.stages.push(Stage::missing(schema, error.reason(), chain(&error)));
+            found
+                .stages
+                .push(Stage::missing(schema, error.reason(), chain(&error)));
             for kind in [ConditionType::AnalyticsReady, ConditionType::CaptureRunning] {
                 let message = "PostgreSQL comes first".into();
-                found.stages.push(Stage { condition: kind, state: State::Unknown, reason: Reason::Progressing, message });
+                found.stages.push(Stage {
+                    condition: kind,
+                    state: State::Unknown,
+                    reason: Reason::Progressing,
+                    message,
+                });
             }
             found.error = Some(error);
             return found;
         }
     };
-    found.stages.push(Stage::reached(schema, "roles, schema platform and publication are there"));
+    found.stages.push(Stage::reached(
+        schema,
+        "roles, schema platform and publication are there",
+    ));
     found.plane = Some(Arc::clone(&plane));
-    let Some((endpoints, _)) = memory.endpoints.clone() else { return found };
+    let Some((endpoints, _)) = memory.endpoints.clone() else {
+        return found;
+    };
 
-    let analytics = if memory.analytics_ready { Ok(()) } else { ensure_analytics(&endpoints).await };
+    let analytics = if memory.analytics_ready {
+        Ok(())
+    } else {
+        ensure_analytics(&endpoints).await
+    };
     memory.analytics_ready = analytics.is_ok();
-    note(&mut found, ConditionType::AnalyticsReady, "database, roles and users are there", analytics);
+    note(
+        &mut found,
+        ConditionType::AnalyticsReady,
+        "database, roles and users are there",
+        analytics,
+    );
 
     let captured = capture(&plane, &endpoints, context, memory).await;
     let capture_now = match &captured {
         Ok((_, connector)) => connector.capture.clone(),
-        Err(error) => Capture::Stopped { reason: error.reason(), message: chain(error) },
+        Err(error) => Capture::Stopped {
+            reason: error.reason(),
+            message: chain(error),
+        },
     };
     tell_models(&plane, &capture_now, memory, context);
     match (captured, capture_now) {
         (Ok(figures), Capture::Running) => {
-            note(&mut found, ConditionType::CaptureRunning, "the task runs and reads the slot", Ok(()));
+            note(
+                &mut found,
+                ConditionType::CaptureRunning,
+                "the task runs and reads the slot",
+                Ok(()),
+            );
             found.capture = Some(figures);
         }
         (Ok(figures), Capture::Stopped { reason, message }) => {
-            found.stages.push(Stage::missing(ConditionType::CaptureRunning, reason, message));
+            found.stages.push(Stage::missing(
+                ConditionType::CaptureRunning,
+                reason,
+                message,
+            ));
             found.capture = Some(figures);
         }
         (Err(error), _) => note(&mut found, ConditionType::CaptureRunning, "", Err(error)),
@@ -185,7 +269,9 @@ fn note(found: &mut Found, kind: ConditionType, message: &str, result: Result<()
     match result {
         Ok(()) => found.stages.push(Stage::reached(kind, message)),
         Err(error) => {
-            found.stages.push(Stage::missing(kind, error.reason(), chain(&error)));
+            found
+                .stages
+                .push(Stage::missing(kind, error.reason(), chain(&error)));
             found.error.get_or_insert(error);
         }
     }
@@ -193,10 +279,20 @@ fn note(found: &mut Found, kind: ConditionType, message: &str, result: Result<()
 
 /// A connected plane: the one that is there while the Secrets are the same, else a new one. Every few minutes roles
 /// and privileges are brought in order again.
-async fn connect(resource: &DataPlane, context: &Context, memory: &mut Memory) -> Result<Arc<Plane>, Error> {
+async fn connect(
+    resource: &DataPlane,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Arc<Plane>, Error> {
     let now = Instant::now();
-    let fresh = memory.endpoints.as_ref().filter(|(_, read)| now.duration_since(*read) < SECRETS_INTERVAL);
-    let known = memory.endpoints.as_ref().map(|(endpoints, _)| endpoints.fingerprint);
+    let fresh = memory
+        .endpoints
+        .as_ref()
+        .filter(|(_, read)| now.duration_since(*read) < SECRETS_INTERVAL);
+    let known = memory
+        .endpoints
+        .as_ref()
+        .map(|(endpoints, _)| endpoints.fingerprint);
     let endpoints = match fresh {
         Some((endpoints, _)) => endpoints.clone(),
         None => {
@@ -206,23 +302,47 @@ async fn connect(resource: &DataPlane, context: &Context, memory: &mut Memory) -
         }
     };
     let same = known == Some(endpoints.fingerprint);
-    let in_order = same && memory.ordered.is_some_and(|at| now.duration_since(at) < LOOK_AGAIN);
+    let in_order = same
+        && memory
+            .ordered
+            .is_some_and(|at| now.duration_since(at) < LOOK_AGAIN);
     match &memory.plane {
         Some(plane) if in_order => return Ok(Arc::clone(plane)),
         _ => {}
     }
-    let connected = memory.plane.clone().filter(|plane| plane.database == endpoints.owner.database);
+    let connected = memory
+        .plane
+        .clone()
+        .filter(|plane| plane.database == endpoints.owner.database);
     let ours = connected.as_ref().map(|plane| plane.epoch());
     let done = bootstrap(&endpoints.owner, &endpoints.roles, ours).await?;
     memory.ordered = Some(now);
     memory.analytics_ready = false;
-    let current = |p: &Arc<Plane>| p.generation == done.generation && p.fingerprint() == endpoints.fingerprint;
+    let current = |p: &Arc<Plane>| {
+        p.generation == done.generation && p.fingerprint() == endpoints.fingerprint
+    };
     if let Some(plane) = connected.filter(current) {
         return Ok(plane);
     }
-    let Endpoints { owner, clickhouse, fingerprint, .. } = endpoints;
-    let plane = Arc::new(Plane::new(owner, done.epoch, done.generation, clickhouse, fingerprint));
-    tracing::info!(database = plane.database, epoch = done.epoch, generation = done.generation.0, "data plane connected");
+    let Endpoints {
+        owner,
+        clickhouse,
+        fingerprint,
+        ..
+    } = endpoints;
+    let plane = Arc::new(Plane::new(
+        owner,
+        done.epoch,
+        done.generation,
+        clickhouse,
+        fingerprint,
+    ));
+    tracing::info!(
+        database = plane.database,
+        epoch = done.epoch,
+        generation = done.generation.0,
+        "data plane connected"
+    );
     memory.plane = Some(Arc::clone(&plane));
     Ok(plane)
 }
@@ -235,10 +355,23 @@ async fn capture(
 ) -> Result<(ObservedCapture, ObservedConnector), Error> {
     ensure_connector(plane, endpoints, &context.config.events_topic).await?;
     let capture = observe_capture(&plane.looks, &plane.database, plane.generation).await?;
-    let connector = watch_connector(plane, endpoints, &capture, &mut memory.restarts, &context.metrics).await?;
-    let retained = capture.slot.as_ref().and_then(|s| s.retained_bytes).unwrap_or(0);
+    let connector = watch_connector(
+        plane,
+        endpoints,
+        &capture,
+        &mut memory.restarts,
+        &context.metrics,
+    )
+    .await?;
+    let retained = capture
+        .slot
+        .as_ref()
+        .and_then(|s| s.retained_bytes)
+        .unwrap_or(0);
     let running = connector.capture == Capture::Running;
-    context.metrics.capture(running, retained, capture.last_sync_seconds.unwrap_or(0.0));
+    context
+        .metrics
+        .capture(running, retained, capture.last_sync_seconds.unwrap_or(0.0));
     Ok((capture, connector))
 }
 
@@ -249,9 +382,18 @@ fn tell_models(plane: &Arc<Plane>, capture: &Capture, memory: &mut Memory, conte
         Capture::Running => 0,
         Capture::Stopped { .. } => memory.looks_without_capture.saturating_add(1),
     };
-    let new = !context.connected().is_some_and(|known| Arc::ptr_eq(&known, plane));
-    let lost = matches!(capture, Capture::Stopped { reason: Reason::SlotLost, .. });
-    if new || lost || *capture == Capture::Running || memory.looks_without_capture >= PATIENCE_LOOKS {
+    let new = !context
+        .connected()
+        .is_some_and(|known| Arc::ptr_eq(&known, plane));
+    let lost = matches!(
+        capture,
+        Capture::Stopped {
+            reason: Reason::SlotLost,
+            ..
+        }
+    );
+    if new || lost || *capture == Capture::Running || memory.looks_without_capture >= PATIENCE_LOOKS
+    {
         plane.capture.send_if_modified(|told| {
             let news = told != capture;
             told.clone_from(capture);
@@ -263,16 +405,27 @@ fn tell_models(plane: &Arc<Plane>, capture: &Capture, memory: &mut Memory, conte
     }
 }
 
-async fn withdraw_absent(plane: &Plane, context: &Context, memory: &mut Memory) -> Result<(), Error> {
+async fn withdraw_absent(
+    plane: &Plane,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<(), Error> {
     let now = Instant::now();
-    if memory.absent_looked.is_some_and(|at| now.duration_since(at) < ABSENT_INTERVAL) {
+    if memory
+        .absent_looked
+        .is_some_and(|at| now.duration_since(at) < ABSENT_INTERVAL)
+    {
         return Ok(());
     }
     memory.absent_looked = Some(now);
     let models = module_model::withdraw_absent(plane, || uids(&context.models)).await?;
     let tenants = tenant::withdraw_absent(plane, || uids(&context.tenants)).await?;
     if models + tenants > 0 {
-        tracing::warn!(models, tenants, "published resources that exist no longer were withdrawn");
+        tracing::warn!(
+            models,
+            tenants,
+            "published resources that exist no longer were withdrawn"
+        );
     }
     Ok(())
 }

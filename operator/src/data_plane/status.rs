@@ -14,8 +14,11 @@ use crate::{
 };
 
 /// The stages of a DataPlane, in order.
-pub const STAGES: [ConditionType; 3] =
-    [ConditionType::SchemaApplied, ConditionType::AnalyticsReady, ConditionType::CaptureRunning];
+pub const STAGES: [ConditionType; 3] = [
+    ConditionType::SchemaApplied,
+    ConditionType::AnalyticsReady,
+    ConditionType::CaptureRunning,
+];
 
 /// Between two writes of figures alone.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
@@ -38,7 +41,11 @@ impl WalRate {
         if span < RATE_SPAN_MIN || written <= 0 {
             return None;
         }
-        let retained = capture.slot.as_ref().and_then(|s| s.retained_bytes).unwrap_or(0);
+        let retained = capture
+            .slot
+            .as_ref()
+            .and_then(|s| s.retained_bytes)
+            .unwrap_or(0);
         let left = (capture.keep_bytes_max? - retained).max(0);
         // Integers all the way: bytes fit i128 times seconds.
         let hours = i128::from(left) * i128::from(span.as_secs()) / i128::from(written) / 3_600;
@@ -67,10 +74,15 @@ pub fn status(
         after.connector = None;
     }
     if let (Some(plane), Some((capture, task))) = (plane, found) {
-        after.slot = capture.slot.is_some().then(|| slot_name(&plane.database, plane.generation));
+        after.slot = capture
+            .slot
+            .is_some()
+            .then(|| slot_name(&plane.database, plane.generation));
         after.connector = Some(task.to_owned());
         let hours = rate.hours(capture, now);
-        let due = rate.written.is_none_or(|at| now.duration_since(at) >= FIGURES_INTERVAL);
+        let due = rate
+            .written
+            .is_none_or(|at| now.duration_since(at) >= FIGURES_INTERVAL);
         if due || after != *before {
             after.retained_bytes = capture.slot.as_ref().and_then(|s| s.retained_bytes);
             after.wal_hours = hours;
@@ -83,7 +95,10 @@ pub fn status(
 
 /// Times in Kubernetes have whole seconds; rounded down, since the claim is "everything before".
 fn whole_second(seconds: f64) -> Option<Time> {
-    #[allow(clippy::cast_possible_truncation, reason = "rounding down is meant, and a date is far from the bounds")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "rounding down is meant, and a date is far from the bounds"
+    )]
     let seconds = seconds.floor() as i64;
     Timestamp::from_second(seconds).ok().map(Time)
 }

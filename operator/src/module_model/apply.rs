@@ -41,22 +41,46 @@ impl From<Refusal> for Stop {
 }
 
 /// Looks at both databases.
-pub async fn look(conn: &mut sqlx::PgConnection, plane: &Plane, desired: &Desired) -> Result<Look, Error> {
+pub async fn look(
+    conn: &mut sqlx::PgConnection,
+    plane: &Plane,
+    desired: &Desired,
+) -> Result<Look, Error> {
     let observed = observe(conn, &desired.model).await?;
-    let document = observed.published.as_ref().map(|p| serde_json::from_value(p.document.clone()));
+    let document = observed
+        .published
+        .as_ref()
+        .map(|p| serde_json::from_value(p.document.clone()));
     let previous = document.transpose().map_err(Error::Observed)?;
     let analytics = match desired.model.analytics() {
-        true => Some(observe_analytics(&plane.clickhouse, desired.model.name(), plane.generation).await?),
+        true => Some(
+            observe_analytics(&plane.clickhouse, desired.model.name(), plane.generation).await?,
+        ),
         false => None,
     };
-    Ok(Look { observed, previous, analytics })
+    Ok(Look {
+        observed,
+        previous,
+        analytics,
+    })
 }
 
 impl Look {
     /// The plan that follows from it.
     pub fn plan(&self, plane: &Plane, desired: &Desired, rivals: Rivals) -> Result<Plan, Refusal> {
-        let Self { observed, previous, analytics } = self;
-        build(desired, observed, previous.as_ref(), analytics.as_ref(), plane.generation, rivals)
+        let Self {
+            observed,
+            previous,
+            analytics,
+        } = self;
+        build(
+            desired,
+            observed,
+            previous.as_ref(),
+            analytics.as_ref(),
+            plane.generation,
+            rivals,
+        )
     }
 }
 
@@ -67,10 +91,15 @@ pub async fn apply(plane: &Plane, desired: &Desired, rivals: Rivals) -> Result<P
     let look = look(fenced.conn(), plane, desired).await?;
     let plan = look.plan(plane, desired, rivals)?;
     for statement in &plan.clickhouse {
-        plane.clickhouse.execute(statement).await.map_err(Error::clickhouse("a table"))?;
+        plane
+            .clickhouse
+            .execute(statement)
+            .await
+            .map_err(Error::clickhouse("a table"))?;
     }
     if plan.publish {
-        crate::postgres::execute_all(fenced.conn(), &plan.postgres, "a change of the schema").await?;
+        crate::postgres::execute_all(fenced.conn(), &plan.postgres, "a change of the schema")
+            .await?;
         publish(fenced.conn(), desired, &plan.postgres, plane.epoch()).await?;
     }
     validate_constraints(fenced, &plan.validate).await?;
@@ -81,7 +110,9 @@ pub async fn apply(plane: &Plane, desired: &Desired, rivals: Rivals) -> Result<P
 async fn validate_constraints(mut fenced: Fenced, statements: &[String]) -> Result<(), Error> {
     for statement in statements {
         fenced = fenced.commit_and_begin().await?;
-        crate::postgres::execute(fenced.conn(), statement).await.map_err(Error::postgres("an older row"))?;
+        crate::postgres::execute(fenced.conn(), statement)
+            .await
+            .map_err(Error::postgres("an older row"))?;
     }
     fenced.commit().await
 }

@@ -55,14 +55,20 @@ pub struct Drift {
 impl Plan {
     /// Whether nothing has to be done.
     pub fn is_empty(&self) -> bool {
-        self.clickhouse.is_empty() && self.postgres.is_empty() && self.validate.is_empty() && !self.publish
+        self.clickhouse.is_empty()
+            && self.postgres.is_empty()
+            && self.validate.is_empty()
+            && !self.publish
     }
 }
 
 impl Drift {
     /// Whether PostgreSQL is as it was applied.
     pub fn is_empty(&self) -> bool {
-        self.extra.is_empty() && self.missing.is_empty() && self.modified.is_empty() && !self.uncaptured
+        self.extra.is_empty()
+            && self.missing.is_empty()
+            && self.modified.is_empty()
+            && !self.uncaptured
     }
 }
 
@@ -107,16 +113,23 @@ fn change(
     fields::compare(plan, model, &observed.ledger, table, previous)?;
     indexes::compare(plan, model, table, previous)?;
 
-    let identity = if ddl::replica_identity_full(model) { "f" } else { "d" };
+    let identity = if ddl::replica_identity_full(model) {
+        "f"
+    } else {
+        "d"
+    };
     if table.replica_identity != identity {
         plan.postgres.push(ddl::replica_identity(model));
     }
     plan.drift.uncaptured = model.analytics() && previous.analytics && !table.captured;
     if table.captured && !model.analytics() {
-        plan.drift.extra.push("publication of a table without analytics".into());
+        plan.drift
+            .extra
+            .push("publication of a table without analytics".into());
     }
     let unproven = table.constraints.iter().filter(|c| !c.validated);
-    plan.validate.extend(unproven.map(|c| ddl::validate_constraint(name, &c.name)));
+    plan.validate
+        .extend(unproven.map(|c| ddl::validate_constraint(name, &c.name)));
 
     plan.repaired = table.open_fence();
     if !plan.repaired.is_empty() {
@@ -137,6 +150,10 @@ fn is_published(desired: &Desired, observed: &Observed) -> bool {
             && p.resource_uid == desired.uid
             && Some(&p.document) == document.as_ref()
     });
-    let owned = desired.model.fields().iter().all(|f| observed.ledger.contains(f.name.as_str()));
+    let owned = desired
+        .model
+        .fields()
+        .iter()
+        .all(|f| observed.ledger.contains(f.name.as_str()));
     published && owned && observed.claimed_by.is_some() && observed.permissions_are_registered()
 }

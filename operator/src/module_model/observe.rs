@@ -6,7 +6,10 @@ use model::{Generation, ModelName, ModuleModel, permission::Action};
 use serde::Deserialize;
 use sql::{
     clickhouse,
-    postgres::ddl::{APP_POLICY, APP_ROLE, CDC_ROLE, PUBLICATION, SINK_ROLE, TENANT_POLICY, TENANT_PREDICATE_PRINTED},
+    postgres::ddl::{
+        APP_POLICY, APP_ROLE, CDC_ROLE, PUBLICATION, SINK_ROLE, TENANT_POLICY,
+        TENANT_PREDICATE_PRINTED,
+    },
 };
 use sqlx::PgConnection;
 
@@ -233,12 +236,23 @@ pub async fn observe_analytics(
         clickhouse::literal(&clickhouse::table_name(name, generation))
     );
     let doing = "a look at its columns";
-    let statement = format!("select name, type from system.columns where {whose} order by position");
-    let columns: Vec<ColumnRow> = clickhouse.fetch(&statement).await.map_err(Error::clickhouse(doing))?;
-    let statement = format!("select ifNull(total_rows, 1) > 0 as has_rows from system.tables where {whose}");
-    let tables: Vec<TableRow> = clickhouse.fetch(&statement).await.map_err(Error::clickhouse(doing))?;
+    let statement =
+        format!("select name, type from system.columns where {whose} order by position");
+    let columns: Vec<ColumnRow> = clickhouse
+        .fetch(&statement)
+        .await
+        .map_err(Error::clickhouse(doing))?;
+    let statement =
+        format!("select ifNull(total_rows, 1) > 0 as has_rows from system.tables where {whose}");
+    let tables: Vec<TableRow> = clickhouse
+        .fetch(&statement)
+        .await
+        .map_err(Error::clickhouse(doing))?;
     Ok(ObservedAnalytics {
-        columns: columns.into_iter().map(|row| (row.name, row.type_)).collect(),
+        columns: columns
+            .into_iter()
+            .map(|row| (row.name, row.type_))
+            .collect(),
         has_rows: tables.iter().any(|t| t.has_rows != 0),
     })
 }
@@ -266,9 +280,14 @@ impl ObservedTable {
         };
         let policy = |name: &str| self.policies.iter().find(|p| p.name == name);
         let granted = |role: &str| -> BTreeSet<&str> {
-            self.grants.iter().filter(|g| g.grantee == role).map(|g| g.privilege.as_str()).collect()
+            self.grants
+                .iter()
+                .filter(|g| g.grantee == role)
+                .map(|g| g.privilege.as_str())
+                .collect()
         };
-        let ours = |g: &Grant| [APP_ROLE, CDC_ROLE, "public", SINK_ROLE].contains(&g.grantee.as_str());
+        let ours =
+            |g: &Grant| [APP_ROLE, CDC_ROLE, "public", SINK_ROLE].contains(&g.grantee.as_str());
         let mut open = Vec::new();
         let mut require = |holds: bool, what: &'static str| {
             if !holds {
@@ -277,13 +296,28 @@ impl ObservedTable {
         };
         require(self.row_security, "row-level security is off");
         require(self.row_security_forced, "row-level security is not forced");
-        require(policy(TENANT_POLICY).is_some_and(|p| is(p, false, "public", TENANT_PREDICATE_PRINTED)), "policy tenant_isolation");
-        require(policy(APP_POLICY).is_some_and(|p| is(p, true, APP_ROLE, "true")), "policy septem_app");
-        require(granted(APP_ROLE) == BTreeSet::from(["SELECT", "INSERT", "UPDATE"]), "privileges of septem_app");
-        require(granted(CDC_ROLE) == BTreeSet::from(["SELECT"]), "privileges of septem_cdc");
+        require(
+            policy(TENANT_POLICY).is_some_and(|p| is(p, false, "public", TENANT_PREDICATE_PRINTED)),
+            "policy tenant_isolation",
+        );
+        require(
+            policy(APP_POLICY).is_some_and(|p| is(p, true, APP_ROLE, "true")),
+            "policy septem_app",
+        );
+        require(
+            granted(APP_ROLE) == BTreeSet::from(["SELECT", "INSERT", "UPDATE"]),
+            "privileges of septem_app",
+        );
+        require(
+            granted(CDC_ROLE) == BTreeSet::from(["SELECT"]),
+            "privileges of septem_cdc",
+        );
         require(granted(SINK_ROLE).is_empty(), "privileges of septem_sink");
         require(granted("public").is_empty(), "privileges of everybody");
-        require(!self.column_grants.iter().any(ours), "privileges on columns");
+        require(
+            !self.column_grants.iter().any(ours),
+            "privileges on columns",
+        );
         open
     }
 }
@@ -294,7 +328,10 @@ impl Observed {
         let mut grants = self.schema_grants.clone();
         grants.retain(|g| [APP_ROLE, CDC_ROLE, "public", SINK_ROLE].contains(&g.grantee.as_str()));
         grants.sort();
-        let usage = |role: &str| Grant { grantee: role.into(), privilege: "USAGE".into() };
+        let usage = |role: &str| Grant {
+            grantee: role.into(),
+            privilege: "USAGE".into(),
+        };
         grants == [usage(APP_ROLE), usage(CDC_ROLE)]
     }
 

@@ -20,12 +20,14 @@ pub async fn publish(
     let document = serde_json::to_value(&desired.model).map_err(Error::Observed)?;
     let doing = "the catalogue";
 
-    sqlx::query("insert into platform.modules (module, namespace) values ($1, $2) on conflict do nothing")
-        .bind(module)
-        .bind(&desired.namespace)
-        .execute(&mut *conn)
-        .await
-        .map_err(Error::postgres(doing))?;
+    sqlx::query(
+        "insert into platform.modules (module, namespace) values ($1, $2) on conflict do nothing",
+    )
+    .bind(module)
+    .bind(&desired.namespace)
+    .execute(&mut *conn)
+    .await
+    .map_err(Error::postgres(doing))?;
     sqlx::query(
         "insert into platform.models (module, model, resource, resource_uid, document, served, revision) values ($1, $2, $3, $4, $5, true, 0) on conflict (module, model) do update set resource = excluded.resource, resource_uid = excluded.resource_uid, document = excluded.document, served = true",
     )
@@ -37,7 +39,12 @@ pub async fn publish(
     .execute(&mut *conn)
     .await
     .map_err(Error::postgres(doing))?;
-    let columns: Vec<_> = desired.model.fields().iter().map(|f| f.name.as_str()).collect();
+    let columns: Vec<_> = desired
+        .model
+        .fields()
+        .iter()
+        .map(|f| f.name.as_str())
+        .collect();
     sqlx::query(
         "insert into platform.model_columns (module, model, name) select $1, $2, unnest($3::text[]) on conflict do nothing",
     )

@@ -33,19 +33,32 @@ use crate::{
 const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Brings one model to what its resource says.
-pub async fn reconcile(object: Arc<Guarded<ModuleModel>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(
+    object: Arc<Guarded<ModuleModel>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     let started = Instant::now();
     let resource = match &object.0 {
         Ok(resource) => resource,
         Err(invalid) => {
-            report::write_unreadable::<ModuleModel>(&context.client, &invalid.metadata, &invalid.error).await?;
+            report::write_unreadable::<ModuleModel>(
+                &context.client,
+                &invalid.metadata,
+                &invalid.error,
+            )
+            .await?;
             return Ok(Action::requeue(outcome::LOOK_AGAIN));
         }
     };
-    let api = Api::<ModuleModel>::namespaced(context.client.clone(), &resource.namespace().unwrap_or_default());
+    let api = Api::<ModuleModel>::namespaced(
+        context.client.clone(),
+        &resource.namespace().unwrap_or_default(),
+    );
     if resource.metadata.deletion_timestamp.is_some() {
         let action = remove(&api, resource, &context).await?;
-        context.metrics.reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
+        context
+            .metrics
+            .reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
     }
     if context.is_starting() {
@@ -64,9 +77,17 @@ pub async fn reconcile(object: Arc<Guarded<ModuleModel>>, context: Arc<Context>)
     if after != before {
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::ModuleModel);
-        events::publish_transition(&context.recorder, resource, &before.conditions, &after.conditions).await;
+        events::publish_transition(
+            &context.recorder,
+            resource,
+            &before.conditions,
+            &after.conditions,
+        )
+        .await;
     }
-    context.metrics.reconciled(Kind::ModuleModel, end.outcome, started.elapsed());
+    context
+        .metrics
+        .reconciled(Kind::ModuleModel, end.outcome, started.elapsed());
     end.into_action(&context.backoff, &resource.uid().unwrap_or_default())
 }
 
@@ -76,7 +97,11 @@ pub fn on_error(object: Arc<Guarded<ModuleModel>>, error: &Error, context: Arc<C
 }
 
 /// Validate → look → build → apply → look; with the catalogue's revision, where there is one.
-async fn run(api: &Api<ModuleModel>, resource: &ModuleModel, context: &Context) -> (End, Option<i64>) {
+async fn run(
+    api: &Api<ModuleModel>,
+    resource: &ModuleModel,
+    context: &Context,
+) -> (End, Option<i64>) {
     if resource.spec.paused {
         return (End::paused(), None);
     }
@@ -85,15 +110,24 @@ async fn run(api: &Api<ModuleModel>, resource: &ModuleModel, context: &Context) 
         Err(refusal) => return (End::refused(refusal), None),
     };
     let Some(plane) = context.connected() else {
-        let message = format!("DataPlane {} is not connected yet", context.config.data_plane);
-        let stage = Stage::missing(ConditionType::SchemaApplied, Reason::DataPlaneNotReady, message);
+        let message = format!(
+            "DataPlane {} is not connected yet",
+            context.config.data_plane
+        );
+        let stage = Stage::missing(
+            ConditionType::SchemaApplied,
+            Reason::DataPlaneNotReady,
+            message,
+        );
         return (End::waiting(stage), None);
     };
     match converge(api, resource, &desired, &plane, context).await {
         Ok((end, revision)) => (end, revision),
         Err(Stop::Refused(refusal)) => {
             if refusal.reason == Reason::NameConflict {
-                context.waiting.wait(full_name(&desired), object_ref(resource));
+                context
+                    .waiting
+                    .wait(full_name(&desired), object_ref(resource));
             }
             (End::refused(refusal), None)
         }
@@ -124,18 +158,30 @@ async fn converge(
         plan = found.plan(plane, desired, rivals)?;
     }
     let revision = found.observed.published.as_ref().map(|p| p.revision);
-    Ok((End::looked(stages(plane, desired, &found, &plan), changed), revision))
+    Ok((
+        End::looked(stages(plane, desired, &found, &plan), changed),
+        revision,
+    ))
 }
 
 async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {
-    let mut conn = plane.looks.acquire().await.map_err(Error::postgres("a connection"))?;
+    let mut conn = plane
+        .looks
+        .acquire()
+        .await
+        .map_err(Error::postgres("a connection"))?;
     look(&mut conn, plane, desired).await
 }
 
 fn rivals(found: &Look, desired: &Desired, context: &Context) -> Rivals {
-    let Some(published) = &found.observed.published else { return Rivals::Exist };
+    let Some(published) = &found.observed.published else {
+        return Rivals::Exist;
+    };
     match uids(&context.models) {
-        Some(existing) if published.resource_uid != desired.uid && !existing.contains(&published.resource_uid) => {
+        Some(existing)
+            if published.resource_uid != desired.uid
+                && !existing.contains(&published.resource_uid) =>
+        {
             Rivals::Gone
         }
         _ => Rivals::Exist,
@@ -151,21 +197,39 @@ fn missing_reference(
 ) -> Option<Stage> {
     let name = desired.model.name();
     for (i, field) in desired.model.fields().iter().enumerate() {
-        let Some(reference) = &field.references else { continue };
+        let Some(reference) = &field.references else {
+            continue;
+        };
         let target = reference.model.as_str();
         if reference.model == name.model || found.observed.references.contains(target) {
             continue;
         }
         let full = format!("{}.{target}", reference.module.as_str());
         context.waiting.wait(full.clone(), object_ref(resource));
-        let is_target = |spec: &crds::ModuleModelSpec| spec.module == reference.module.as_str() && spec.model == target;
-        let known = context.models.state().iter().any(|o| o.0.as_ref().is_ok_and(|r| is_target(&r.spec)));
+        let is_target = |spec: &crds::ModuleModelSpec| {
+            spec.module == reference.module.as_str() && spec.model == target
+        };
+        let known = context
+            .models
+            .state()
+            .iter()
+            .any(|o| o.0.as_ref().is_ok_and(|r| is_target(&r.spec)));
         let path = format!("spec.fields[{i}].references");
         let (reason, message) = match known {
-            true => (Reason::ReferenceNotReady, format!("{path}: {full} is not applied yet")),
-            false => (Reason::ReferenceNotFound, format!("{path}: there is no ModuleModel {full}")),
+            true => (
+                Reason::ReferenceNotReady,
+                format!("{path}: {full} is not applied yet"),
+            ),
+            false => (
+                Reason::ReferenceNotFound,
+                format!("{path}: there is no ModuleModel {full}"),
+            ),
         };
-        return Some(Stage::missing(ConditionType::SchemaApplied, reason, message));
+        return Some(Stage::missing(
+            ConditionType::SchemaApplied,
+            reason,
+            message,
+        ));
     }
     None
 }
@@ -179,37 +243,77 @@ async fn tell(resource: &ModuleModel, desired: &Desired, done: &Plan, context: &
         "model applied"
     );
     if !done.repaired.is_empty() {
-        let note = format!("the fence between tenants was open and has been closed: {}", done.repaired.join(", "));
-        tracing::error!(resource = desired.resource, open = done.repaired.join(", "), "fence repaired");
-        events::publish(&context.recorder, resource, EventType::Warning, "FenceRepaired", &note).await;
+        let note = format!(
+            "the fence between tenants was open and has been closed: {}",
+            done.repaired.join(", ")
+        );
+        tracing::error!(
+            resource = desired.resource,
+            open = done.repaired.join(", "),
+            "fence repaired"
+        );
+        events::publish(
+            &context.recorder,
+            resource,
+            EventType::Warning,
+            "FenceRepaired",
+            &note,
+        )
+        .await;
     }
     if !done.postgres.is_empty() {
         let note = format!("{} statements were run in PostgreSQL", done.postgres.len());
-        events::publish(&context.recorder, resource, EventType::Normal, "SchemaChanged", &note).await;
+        events::publish(
+            &context.recorder,
+            resource,
+            EventType::Normal,
+            "SchemaChanged",
+            &note,
+        )
+        .await;
     }
 }
 
 /// Withdraws what the resource published and lets it go.
-async fn remove(api: &Api<ModuleModel>, resource: &ModuleModel, context: &Context) -> Result<Action, Error> {
+async fn remove(
+    api: &Api<ModuleModel>,
+    resource: &ModuleModel,
+    context: &Context,
+) -> Result<Action, Error> {
     let uid = resource.uid().unwrap_or_default();
     let withdrawn = match context.connected() {
         Some(plane) => withdraw(&plane, &uid).await,
         None => Ok(false),
     };
-    let waited = resource.metadata.deletion_timestamp.as_ref().is_some_and(|at| {
-        let since = chrono::Utc::now().timestamp() - at.0.as_second();
-        since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
-    });
+    let waited = resource
+        .metadata
+        .deletion_timestamp
+        .as_ref()
+        .is_some_and(|at| {
+            let since = chrono::Utc::now().timestamp() - at.0.as_second();
+            since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
+        });
     match withdrawn {
         Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),
-        Err(error) => tracing::error!(name = resource.name_any(), error = crate::telemetry::chain(&error), "withdrawn later"),
-        Ok(true) => tracing::info!(name = resource.name_any(), "model withdrawn, its data retained"),
-        Ok(false) if context.connected().is_none() && !waited => return Ok(Action::requeue(Duration::from_secs(2))),
+        Err(error) => tracing::error!(
+            name = resource.name_any(),
+            error = crate::telemetry::chain(&error),
+            "withdrawn later"
+        ),
+        Ok(true) => tracing::info!(
+            name = resource.name_any(),
+            "model withdrawn, its data retained"
+        ),
+        Ok(false) if context.connected().is_none() && !waited => {
+            return Ok(Action::requeue(Duration::from_secs(2)));
+        }
         Ok(false) => {}
     }
     finalizer::remove(api, resource).await?;
     context.backoff.succeeded(&uid);
-    context.waiting.wake(&format!("{}.{}", resource.spec.module, resource.spec.model));
+    context
+        .waiting
+        .wake(&format!("{}.{}", resource.spec.module, resource.spec.model));
     Ok(Action::await_change())
 }
 

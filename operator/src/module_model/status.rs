@@ -1,9 +1,6 @@
 //! The conditions of a ModuleModel, computed from a look at both databases after the plan was carried out.
 
-use crds::{
-    ConditionType, ModuleModelStatus, Reason,
-    condition::State,
-};
+use crds::{ConditionType, ModuleModelStatus, Reason, condition::State};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use sql::clickhouse::table_name;
 
@@ -32,9 +29,16 @@ pub fn stages(plane: &Plane, desired: &Desired, look: &Look, plan: &Plan) -> Vec
     let model = &desired.model;
     let name = model.name();
     let table = format!("{}.{}", name.module.as_str(), name.model.as_str());
-    let open = look.observed.table.as_ref().map_or_else(|| vec!["there is no table"], |t| t.open_fence());
+    let open = look
+        .observed
+        .table
+        .as_ref()
+        .map_or_else(|| vec!["there is no table"], |t| t.open_fence());
     let isolation = if open.is_empty() && look.observed.schema_is_granted() {
-        Stage::reached(ConditionType::IsolationEnforced, "row-level security, policies and grants were seen standing")
+        Stage::reached(
+            ConditionType::IsolationEnforced,
+            "row-level security, policies and grants were seen standing",
+        )
     } else {
         let message = format!("the fence is open: {}", open.join(", "));
         Stage::missing(ConditionType::IsolationEnforced, Reason::FenceOpen, message)
@@ -43,19 +47,45 @@ pub fn stages(plane: &Plane, desired: &Desired, look: &Look, plan: &Plan) -> Vec
         let message = format!("{table}.read, .write and .delete are registered");
         Stage::reached(ConditionType::PermissionsRegistered, message)
     } else {
-        Stage::missing(ConditionType::PermissionsRegistered, Reason::Progressing, "permissions are missing")
+        Stage::missing(
+            ConditionType::PermissionsRegistered,
+            Reason::Progressing,
+            "permissions are missing",
+        )
     };
     let published = look.observed.published.as_ref().filter(|_| !plan.publish);
     let published = match published {
-        Some(p) => Stage::reached(ConditionType::CatalogPublished, format!("published in revision {}", p.revision)),
-        None => Stage::missing(ConditionType::CatalogPublished, Reason::Progressing, "not published yet"),
+        Some(p) => Stage::reached(
+            ConditionType::CatalogPublished,
+            format!("published in revision {}", p.revision),
+        ),
+        None => Stage::missing(
+            ConditionType::CatalogPublished,
+            Reason::Progressing,
+            "not published yet",
+        ),
     };
     let schema = if plan.postgres.is_empty() && plan.validate.is_empty() {
-        Stage::reached(ConditionType::SchemaApplied, format!("table {table} is as the spec says"))
+        Stage::reached(
+            ConditionType::SchemaApplied,
+            format!("table {table} is as the spec says"),
+        )
     } else {
-        Stage::missing(ConditionType::SchemaApplied, Reason::Progressing, format!("table {table} is being changed"))
+        Stage::missing(
+            ConditionType::SchemaApplied,
+            Reason::Progressing,
+            format!("table {table} is being changed"),
+        )
     };
-    vec![schema, isolation, permissions, analytics(plane, desired, plan), capture(plane, desired, plan), published, drifted(plan)]
+    vec![
+        schema,
+        isolation,
+        permissions,
+        analytics(plane, desired, plan),
+        capture(plane, desired, plan),
+        published,
+        drifted(plan),
+    ]
 }
 
 fn analytics(plane: &Plane, desired: &Desired, plan: &Plan) -> Stage {
@@ -66,9 +96,16 @@ fn analytics(plane: &Plane, desired: &Desired, plan: &Plan) -> Stage {
         Stage::missing(kind, Reason::DriftDetected, plan.drift.analytics.join("; "))
     } else if plan.clickhouse.is_empty() {
         let table = table_name(desired.model.name(), plane.generation);
-        Stage::reached(kind, format!("ClickHouse table {table} is as the spec says"))
+        Stage::reached(
+            kind,
+            format!("ClickHouse table {table} is as the spec says"),
+        )
     } else {
-        Stage::missing(kind, Reason::Progressing, "the ClickHouse table is being changed")
+        Stage::missing(
+            kind,
+            Reason::Progressing,
+            "the ClickHouse table is being changed",
+        )
     }
 }
 
@@ -78,7 +115,8 @@ fn capture(plane: &Plane, desired: &Desired, plan: &Plan) -> Stage {
         return Stage::disabled(kind);
     }
     if plan.drift.uncaptured {
-        let message = "the table was taken out of the publication: changes since then are lost to analytics";
+        let message =
+            "the table was taken out of the publication: changes since then are lost to analytics";
         return Stage::missing(kind, Reason::DriftDetected, message);
     }
     match &*plane.capture.borrow() {
@@ -92,9 +130,18 @@ fn drifted(plan: &Plan) -> Stage {
     let drift = &plan.drift;
     if drift.is_empty() && drift.analytics.is_empty() {
         let message = "the databases hold what was applied".into();
-        return Stage { condition: kind, state: State::False, reason: Reason::NoDrift, message };
+        return Stage {
+            condition: kind,
+            state: State::False,
+            reason: Reason::NoDrift,
+            message,
+        };
     }
-    let uncaptured = if drift.uncaptured { vec!["publication".to_owned()] } else { Vec::new() };
+    let uncaptured = if drift.uncaptured {
+        vec!["publication".to_owned()]
+    } else {
+        Vec::new()
+    };
     let kinds = [
         ("extra", &drift.extra),
         ("missing", &drift.missing),
@@ -107,17 +154,31 @@ fn drifted(plan: &Plan) -> Stage {
         .filter(|(_, names)| !names.is_empty())
         .map(|(kind, names)| format!("{kind}: {}", names.join(", ")))
         .collect();
-    Stage { condition: kind, state: State::True, reason: Reason::DriftDetected, message: parts.join("; ") }
+    Stage {
+        condition: kind,
+        state: State::True,
+        reason: Reason::DriftDetected,
+        message: parts.join("; "),
+    }
 }
 
 /// The stage at which an error of a database stops everything.
 pub fn stage_of(error: &Error) -> Stage {
-    let kind = if error.is_clickhouse() { ConditionType::AnalyticsReady } else { ConditionType::SchemaApplied };
+    let kind = if error.is_clickhouse() {
+        ConditionType::AnalyticsReady
+    } else {
+        ConditionType::SchemaApplied
+    };
     Stage::missing(kind, error.reason(), chain(error))
 }
 
 /// The whole status.
-pub fn status(before: &[Condition], generation: i64, revision: Option<i64>, verdict: &Verdict) -> ModuleModelStatus {
+pub fn status(
+    before: &[Condition],
+    generation: i64,
+    revision: Option<i64>,
+    verdict: &Verdict,
+) -> ModuleModelStatus {
     ModuleModelStatus {
         observed_generation: Some(generation),
         catalog_revision: revision,

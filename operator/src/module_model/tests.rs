@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use super::{
     build::{Plan, Rivals, build},
-    observe::{Grant, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint, ObservedModel, ObservedPolicy, ObservedTable},
+    observe::{
+        Grant, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint, ObservedModel,
+        ObservedPolicy, ObservedTable,
+    },
     validate::{Desired, validate},
 };
 use crate::report::Refusal;
@@ -53,24 +56,94 @@ fn desired(spec: Value) -> Desired {
 #[test]
 fn what_has_no_behaviour_yet_is_refused_by_its_path() {
     let cases = [
-        ("/fields/0", "sensitive", json!(true), "spec.fields[0].sensitive"),
-        ("/fields/0", "renamedFrom", json!("name"), "spec.fields[0].renamedFrom"),
-        ("/fields/3/references", "onDelete", json!("Cascade"), "spec.fields[3].references.onDelete"),
-        ("/fields/3/references", "module", json!("hr"), "spec.fields[3].references.module"),
-        ("/fields", "-", json!({"name": "v", "type": "vector", "dimension": 3}), "spec.fields[4].type"),
-        ("", "checks", json!([{"name": "c", "expression": "amount >= 0"}]), "spec.checks"),
-        ("", "migrations", json!({"files": [{"configMapRef": {"name": "f"}}]}), "spec.migrations.files"),
-        ("", "migrations", json!({"approval": "Manual"}), "spec.migrations.approval"),
-        ("", "migrations", json!({"approval": "Auto", "approvedPlan": "x"}), "spec.migrations.approvedPlan"),
-        ("", "migrations", json!({"policy": {"allowDestructive": true}}), "spec.migrations.policy.allowDestructive"),
-        ("", "migrations", json!({"policy": {"allowDrop": ["title"]}}), "spec.migrations.policy.allowDrop"),
+        (
+            "/fields/0",
+            "sensitive",
+            json!(true),
+            "spec.fields[0].sensitive",
+        ),
+        (
+            "/fields/0",
+            "renamedFrom",
+            json!("name"),
+            "spec.fields[0].renamedFrom",
+        ),
+        (
+            "/fields/3/references",
+            "onDelete",
+            json!("Cascade"),
+            "spec.fields[3].references.onDelete",
+        ),
+        (
+            "/fields/3/references",
+            "module",
+            json!("hr"),
+            "spec.fields[3].references.module",
+        ),
+        (
+            "/fields",
+            "-",
+            json!({"name": "v", "type": "vector", "dimension": 3}),
+            "spec.fields[4].type",
+        ),
+        (
+            "",
+            "checks",
+            json!([{"name": "c", "expression": "amount >= 0"}]),
+            "spec.checks",
+        ),
+        (
+            "",
+            "migrations",
+            json!({"files": [{"configMapRef": {"name": "f"}}]}),
+            "spec.migrations.files",
+        ),
+        (
+            "",
+            "migrations",
+            json!({"approval": "Manual"}),
+            "spec.migrations.approval",
+        ),
+        (
+            "",
+            "migrations",
+            json!({"approval": "Auto", "approvedPlan": "x"}),
+            "spec.migrations.approvedPlan",
+        ),
+        (
+            "",
+            "migrations",
+            json!({"policy": {"allowDestructive": true}}),
+            "spec.migrations.policy.allowDestructive",
+        ),
+        (
+            "",
+            "migrations",
+            json!({"policy": {"allowDrop": ["title"]}}),
+            "spec.migrations.policy.allowDrop",
+        ),
         ("", "softDelete", json!(false), "spec.softDelete"),
-        ("", "optimisticLocking", json!(false), "spec.optimisticLocking"),
+        (
+            "",
+            "optimisticLocking",
+            json!(false),
+            "spec.optimisticLocking",
+        ),
         ("/analytics", "ttl", json!("24h"), "spec.analytics.ttl"),
-        ("/analytics", "orderBy", json!(["title"]), "spec.analytics.orderBy"),
+        (
+            "/analytics",
+            "orderBy",
+            json!(["title"]),
+            "spec.analytics.orderBy",
+        ),
         ("", "cache", json!({"ttl": "5s"}), "spec.cache.ttl"),
         ("", "realtime", json!(true), "spec.realtime"),
-        ("", "hooks", json!([{"event": "BeforeCreate", "url": "http://a"}]), "spec.hooks"),
+        (
+            "",
+            "hooks",
+            json!([{"event": "BeforeCreate", "url": "http://a"}]),
+            "spec.hooks",
+        ),
         ("", "limits", json!({"maxDepth": 2}), "spec.limits.maxDepth"),
         ("", "deletionPolicy", json!("Delete"), "spec.deletionPolicy"),
         ("", "drift", json!({"interval": "10s"}), "spec.drift"),
@@ -79,7 +152,10 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
     ];
     for (parent, key, value, path) in cases {
         let refusal = validate(&resource(with(parent, key, value)), "default").unwrap_err();
-        let expected = Refusal::of_spec(Reason::NotYetSupported, format!("not yet supported: {path}"));
+        let expected = Refusal::of_spec(
+            Reason::NotYetSupported,
+            format!("not yet supported: {path}"),
+        );
         assert_eq!(refusal, expected, "{path}");
     }
 }
@@ -88,18 +164,47 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
 fn what_contradicts_itself_is_refused_by_its_path() {
     let cases = [
         ("", "model", json!("batch"), "spec.model"),
-        ("/unique/0", "name", json!("by_stage"), "spec.unique[0].name"),
+        (
+            "/unique/0",
+            "name",
+            json!("by_stage"),
+            "spec.unique[0].name",
+        ),
         ("/fields/0", "name", json!("version"), "spec.fields[0].name"),
         ("/fields/1", "scale", json!(13), "spec.fields[1].scale"),
-        ("/fields/1", "default", json!("1.234"), "spec.fields[1].default"),
-        ("/fields/2", "default", json!("gone"), "spec.fields[2].default"),
-        ("/unique/0", "fields", json!(["nope"]), "spec.unique[0].fields[0]"),
-        ("", "migrations", json!({"policy": {"lockTimeout": "0s"}}), "spec.migrations.policy.lockTimeout"),
+        (
+            "/fields/1",
+            "default",
+            json!("1.234"),
+            "spec.fields[1].default",
+        ),
+        (
+            "/fields/2",
+            "default",
+            json!("gone"),
+            "spec.fields[2].default",
+        ),
+        (
+            "/unique/0",
+            "fields",
+            json!(["nope"]),
+            "spec.unique[0].fields[0]",
+        ),
+        (
+            "",
+            "migrations",
+            json!({"policy": {"lockTimeout": "0s"}}),
+            "spec.migrations.policy.lockTimeout",
+        ),
     ];
     for (parent, key, value, path) in cases {
         let refusal = validate(&resource(with(parent, key, value)), "default").unwrap_err();
         assert_eq!(refusal.reason, Reason::InvalidModel, "{path}");
-        assert!(refusal.message.starts_with(path), "{path}: {}", refusal.message);
+        assert!(
+            refusal.message.starts_with(path),
+            "{path}: {}",
+            refusal.message
+        );
     }
 }
 
@@ -107,7 +212,10 @@ fn what_contradicts_itself_is_refused_by_its_path() {
 fn timeouts_are_the_authors() {
     let policy = json!({"policy": {"lockTimeout": "500ms", "statementTimeout": "10m"}});
     let timeouts = desired(with("", "migrations", policy)).timeouts;
-    assert_eq!((timeouts.lock.as_millis(), timeouts.statement.as_secs()), (500, 600));
+    assert_eq!(
+        (timeouts.lock.as_millis(), timeouts.statement.as_secs()),
+        (500, 600)
+    );
 }
 
 /// The databases as they are after `desired` was applied.
@@ -115,13 +223,35 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
     use sql::postgres::{column_type, ddl};
     let model = &desired.model;
     let draft = Draft::from(model.clone());
-    let column = |name: &str, type_: &str, not_null| ObservedColumn { name: name.into(), type_: type_.into(), not_null };
-    let mut columns = vec![column("tenant_id", "uuid", true), column("id", "uuid", true)];
-    columns.extend(model.fields().iter().map(|f| column(f.name.as_str(), &column_type(&f.field_type), f.required)));
-    let constraint = |name: String, definition: &str| ObservedConstraint { name, definition: definition.into(), validated: true };
+    let column = |name: &str, type_: &str, not_null| ObservedColumn {
+        name: name.into(),
+        type_: type_.into(),
+        not_null,
+    };
+    let mut columns = vec![
+        column("tenant_id", "uuid", true),
+        column("id", "uuid", true),
+    ];
+    columns.extend(
+        model
+            .fields()
+            .iter()
+            .map(|f| column(f.name.as_str(), &column_type(&f.field_type), f.required)),
+    );
+    let constraint = |name: String, definition: &str| ObservedConstraint {
+        name,
+        definition: definition.into(),
+        validated: true,
+    };
     let constraints = vec![
-        constraint("deals__title__check".into(), "CHECK ((char_length(title) <= 200))"),
-        constraint("deals__stage__check".into(), "CHECK ((stage = ANY (ARRAY['open'::text, 'won'::text])))"),
+        constraint(
+            "deals__title__check".into(),
+            "CHECK ((char_length(title) <= 200))",
+        ),
+        constraint(
+            "deals__stage__check".into(),
+            "CHECK ((stage = ANY (ARRAY['open'::text, 'won'::text])))",
+        ),
         constraint("deals__company_id__fkey".into(), "FOREIGN KEY (…)"),
     ];
     let policy = |name: &str, permissive, role: &str, expression: &str| ObservedPolicy {
@@ -132,19 +262,39 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
         using: Some(expression.into()),
         check: Some(expression.into()),
     };
-    let grant = |grantee: &str, privilege: &str| Grant { grantee: grantee.into(), privilege: privilege.into() };
+    let grant = |grantee: &str, privilege: &str| Grant {
+        grantee: grantee.into(),
+        privilege: privilege.into(),
+    };
     let table = ObservedTable {
         owner: "septem_owner".into(),
         row_security: true,
         row_security_forced: true,
-        replica_identity: if ddl::replica_identity_full(model) { "f" } else { "d" }.into(),
+        replica_identity: if ddl::replica_identity_full(model) {
+            "f"
+        } else {
+            "d"
+        }
+        .into(),
         captured: model.analytics(),
         columns,
         constraints,
-        indexes: ["deals__id__pkey", "deals__by_stage", "deals__one_title", "deals__company_id__ref"].map(String::from).into(),
+        indexes: [
+            "deals__id__pkey",
+            "deals__by_stage",
+            "deals__one_title",
+            "deals__company_id__ref",
+        ]
+        .map(String::from)
+        .into(),
         policies: vec![
             policy("septem_app", true, "septem_app", "true"),
-            policy("tenant_isolation", false, "public", ddl::TENANT_PREDICATE_PRINTED),
+            policy(
+                "tenant_isolation",
+                false,
+                "public",
+                ddl::TENANT_PREDICATE_PRINTED,
+            ),
         ],
         grants: vec![
             grant("septem_app", "SELECT"),
@@ -166,7 +316,11 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
             served: true,
             revision: 1,
         }),
-        ledger: model.fields().iter().map(|f| f.name.as_str().to_owned()).collect(),
+        ledger: model
+            .fields()
+            .iter()
+            .map(|f| f.name.as_str().to_owned())
+            .collect(),
         permissions: 3,
         references: BTreeSet::from(["companies".into()]),
     };
@@ -174,7 +328,12 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
         columns: model
             .columns()
             .iter()
-            .map(|c| (c.name.as_str().to_owned(), sql::clickhouse::column_type(&c.field_type, c.required)))
+            .map(|c| {
+                (
+                    c.name.as_str().to_owned(),
+                    sql::clickhouse::column_type(&c.field_type, c.required),
+                )
+            })
             .collect(),
         has_rows: true,
     };
@@ -182,12 +341,22 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
 }
 
 /// What follows when `next` is asked for where the spec above was applied and somebody changed what they found.
-fn diff(next: Value, hand: impl FnOnce(&mut Observed, &mut ObservedAnalytics)) -> Result<Plan, Refusal> {
+fn diff(
+    next: Value,
+    hand: impl FnOnce(&mut Observed, &mut ObservedAnalytics),
+) -> Result<Plan, Refusal> {
     let (mut observed, draft, mut analytics) = applied(&desired(spec()));
     hand(&mut observed, &mut analytics);
     let next = desired(next);
     let analytics = next.model.analytics().then_some(analytics);
-    build(&next, &observed, Some(&draft), analytics.as_ref(), Generation(1), Rivals::Exist)
+    build(
+        &next,
+        &observed,
+        Some(&draft),
+        analytics.as_ref(),
+        Generation(1),
+        Rivals::Exist,
+    )
 }
 
 #[test]
@@ -199,11 +368,27 @@ fn what_is_as_desired_needs_nothing() {
 fn a_new_model_is_created_and_captured_in_one_transaction() {
     let desired = desired(spec());
     let nothing = ObservedAnalytics::default();
-    let plan = build(&desired, &Observed::default(), None, Some(&nothing), Generation(1), Rivals::Exist).unwrap();
+    let plan = build(
+        &desired,
+        &Observed::default(),
+        None,
+        Some(&nothing),
+        Generation(1),
+        Rivals::Exist,
+    )
+    .unwrap();
     assert!(plan.publish);
-    assert!(plan.clickhouse[0].starts_with("create table if not exists `septem_data`.`crm__deals__g1`"));
-    assert_eq!(plan.postgres.first().unwrap(), "create schema if not exists \"crm\" authorization septem_owner");
-    assert_eq!(plan.postgres.last().unwrap(), "alter publication platform_cdc add table \"crm\".\"deals\"");
+    assert!(
+        plan.clickhouse[0].starts_with("create table if not exists `septem_data`.`crm__deals__g1`")
+    );
+    assert_eq!(
+        plan.postgres.first().unwrap(),
+        "create schema if not exists \"crm\" authorization septem_owner"
+    );
+    assert_eq!(
+        plan.postgres.last().unwrap(),
+        "alter publication platform_cdc add table \"crm\".\"deals\""
+    );
 }
 
 #[test]
@@ -212,9 +397,14 @@ fn additions_are_applied() {
     let plan = diff(with("/fields", "-", note), |_, _| {}).unwrap();
     assert_eq!(
         plan.postgres,
-        ["alter table \"crm\".\"deals\" add column \"note\" text default '-'::text, add constraint \"deals__note__check\" check (char_length(\"note\") <= 10) not valid"]
+        [
+            "alter table \"crm\".\"deals\" add column \"note\" text default '-'::text, add constraint \"deals__note__check\" check (char_length(\"note\") <= 10) not valid"
+        ]
     );
-    assert_eq!(plan.validate, ["alter table \"crm\".\"deals\" validate constraint \"deals__note__check\""]);
+    assert_eq!(
+        plan.validate,
+        ["alter table \"crm\".\"deals\" validate constraint \"deals__note__check\""]
+    );
     assert_eq!(plan.clickhouse.len(), 1);
     assert!(plan.publish);
 
@@ -222,17 +412,33 @@ fn additions_are_applied() {
     let plan = diff(with("/fields", "-", contact), |_, _| {}).unwrap();
     assert_eq!((plan.postgres.len(), plan.validate.len()), (3, 1));
 
-    let plan = diff(with("/fields/2", "values", json!(["open", "won", "lost"])), |_, _| {}).unwrap();
-    assert!(plan.postgres[0].contains("drop constraint if exists \"deals__stage__check\", add constraint"));
+    let plan = diff(
+        with("/fields/2", "values", json!(["open", "won", "lost"])),
+        |_, _| {},
+    )
+    .unwrap();
+    assert!(
+        plan.postgres[0]
+            .contains("drop constraint if exists \"deals__stage__check\", add constraint")
+    );
     assert!(plan.clickhouse.is_empty());
 
     // From 200 to 400 characters a row can have values out of line, and the old row has to be logged.
     let plan = diff(with("/fields/0", "maxLength", json!(400)), |_, _| {}).unwrap();
-    assert_eq!(plan.postgres.last().unwrap(), "alter table \"crm\".\"deals\" replica identity full");
+    assert_eq!(
+        plan.postgres.last().unwrap(),
+        "alter table \"crm\".\"deals\" replica identity full"
+    );
 
-    for (parent, key, value) in [("", "autoApi", json!(false)), ("", "limits", json!({"maxPageSize": 10}))] {
+    for (parent, key, value) in [
+        ("", "autoApi", json!(false)),
+        ("", "limits", json!({"maxPageSize": 10})),
+    ] {
         let plan = diff(with(parent, key, value), |_, _| {}).unwrap();
-        assert!(plan.publish && plan.postgres.is_empty() && plan.clickhouse.is_empty(), "{key}");
+        assert!(
+            plan.publish && plan.postgres.is_empty() && plan.clickhouse.is_empty(),
+            "{key}"
+        );
     }
 }
 
@@ -242,31 +448,98 @@ fn everything_else_on_an_existing_table_is_refused_by_its_path() {
     let mut fewer = spec();
     fewer["fields"].as_array_mut().unwrap().remove(1);
     let destructive = diff(fewer, |_, _| {}).unwrap_err();
-    assert_eq!((destructive.condition, destructive.reason), (ConditionType::SchemaApplied, Reason::DestructiveChange));
+    assert_eq!(
+        (destructive.condition, destructive.reason),
+        (ConditionType::SchemaApplied, Reason::DestructiveChange)
+    );
     assert!(destructive.message.contains("amount"));
 
     let mut without_index = spec();
     without_index["indexes"] = json!([]);
     let cases = [
-        (field(json!({"name": "a", "type": "bool", "required": true})), "spec.fields[4].required"),
-        (field(json!({"name": "a", "type": "timestamp", "default": "now"})), "spec.fields[4].default"),
-        (field(json!({"name": "a", "type": "uuid", "default": "generate"})), "spec.fields[4].default"),
-        (with("/fields/0", "required", json!(false)), "spec.fields[0].required"),
-        (with("/fields/0", "maxLength", json!(100)), "spec.fields[0].maxLength"),
-        (with("/fields/0", "default", json!("x")), "spec.fields[0].default"),
-        (with("/fields/1", "precision", json!(14)), "spec.fields[1].precision"),
-        (with("/fields/2", "values", json!(["open", "lost"])), "spec.fields[2].values"),
-        (with("/fields/3", "references", json!({"module": "crm", "model": "people"})), "spec.fields[3].references"),
-        (with("", "indexes", json!([{"name": "by_stage", "fields": ["title"]}])), "spec.indexes[0].fields"),
-        (with("/indexes", "-", json!({"name": "by_title", "fields": ["title"]})), "spec.indexes[1]"),
-        (with("/unique", "-", json!({"name": "other", "fields": ["amount"]})), "spec.unique[1]"),
+        (
+            field(json!({"name": "a", "type": "bool", "required": true})),
+            "spec.fields[4].required",
+        ),
+        (
+            field(json!({"name": "a", "type": "timestamp", "default": "now"})),
+            "spec.fields[4].default",
+        ),
+        (
+            field(json!({"name": "a", "type": "uuid", "default": "generate"})),
+            "spec.fields[4].default",
+        ),
+        (
+            with("/fields/0", "required", json!(false)),
+            "spec.fields[0].required",
+        ),
+        (
+            with("/fields/0", "maxLength", json!(100)),
+            "spec.fields[0].maxLength",
+        ),
+        (
+            with("/fields/0", "default", json!("x")),
+            "spec.fields[0].default",
+        ),
+        (
+            with("/fields/1", "precision", json!(14)),
+            "spec.fields[1].precision",
+        ),
+        (
+            with("/fields/2", "values", json!(["open", "lost"])),
+            "spec.fields[2].values",
+        ),
+        (
+            with(
+                "/fields/3",
+                "references",
+                json!({"module": "crm", "model": "people"}),
+            ),
+            "spec.fields[3].references",
+        ),
+        (
+            with(
+                "",
+                "indexes",
+                json!([{"name": "by_stage", "fields": ["title"]}]),
+            ),
+            "spec.indexes[0].fields",
+        ),
+        (
+            with(
+                "/indexes",
+                "-",
+                json!({"name": "by_title", "fields": ["title"]}),
+            ),
+            "spec.indexes[1]",
+        ),
+        (
+            with(
+                "/unique",
+                "-",
+                json!({"name": "other", "fields": ["amount"]}),
+            ),
+            "spec.unique[1]",
+        ),
         (without_index, "spec.indexes"),
-        (with("/analytics", "enabled", json!(false)), "spec.analytics.enabled"),
+        (
+            with("/analytics", "enabled", json!(false)),
+            "spec.analytics.enabled",
+        ),
     ];
     for (next, path) in cases {
         let refusal = diff(next, |_, _| {}).unwrap_err();
-        assert_eq!(refusal.reason, Reason::NotYetSupported, "{path}: {}", refusal.message);
-        assert!(refusal.message.starts_with(path), "{path}: {}", refusal.message);
+        assert_eq!(
+            refusal.reason,
+            Reason::NotYetSupported,
+            "{path}: {}",
+            refusal.message
+        );
+        assert!(
+            refusal.message.starts_with(path),
+            "{path}: {}",
+            refusal.message
+        );
     }
 }
 
@@ -281,7 +554,12 @@ fn names_of_others_are_refused() {
         taken(|o| o.published = None),
     ];
     for refusal in cases {
-        assert_eq!((refusal.condition, refusal.reason), (ConditionType::Accepted, Reason::NameConflict), "{}", refusal.message);
+        assert_eq!(
+            (refusal.condition, refusal.reason),
+            (ConditionType::Accepted, Reason::NameConflict),
+            "{}",
+            refusal.message
+        );
     }
     let gone = diff(spec(), |o, _| o.table = None).unwrap_err();
     assert_eq!(gone.reason, Reason::DriftDetected);
@@ -294,7 +572,13 @@ fn a_retained_model_is_adopted_by_its_next_resource() {
         (published.served, published.resource_uid) = (false, "u0".into());
         o.permissions = 0;
     });
-    assert_eq!(plan, Ok(Plan { publish: true, ..Plan::default() }));
+    assert_eq!(
+        plan,
+        Ok(Plan {
+            publish: true,
+            ..Plan::default()
+        })
+    );
 }
 
 #[test]
@@ -305,17 +589,35 @@ fn an_open_fence_is_closed() {
         |t| t.policies.retain(|p| p.name != "tenant_isolation"),
         |t| t.policies.iter_mut().for_each(|p| p.permissive = true),
         |t| t.policies[1].using = Some("true".into()),
-        |t| t.grants.push(Grant { grantee: "septem_app".into(), privilege: "TRUNCATE".into() }),
-        |t| t.column_grants.push(Grant { grantee: "public".into(), privilege: "SELECT".into() }),
+        |t| {
+            t.grants.push(Grant {
+                grantee: "septem_app".into(),
+                privilege: "TRUNCATE".into(),
+            })
+        },
+        |t| {
+            t.column_grants.push(Grant {
+                grantee: "public".into(),
+                privilege: "SELECT".into(),
+            })
+        },
     ];
     for (i, open) in opened.into_iter().enumerate() {
         let plan = diff(spec(), |o, _| open(o.table.as_mut().unwrap())).unwrap();
         assert!(!plan.repaired.is_empty(), "{i}");
-        assert!(plan.postgres.iter().any(|s| s.contains("force row level security")), "{i}");
+        assert!(
+            plan.postgres
+                .iter()
+                .any(|s| s.contains("force row level security")),
+            "{i}"
+        );
     }
     // A role of somebody else's is not ours to judge.
     let plan = diff(spec(), |o, _| {
-        o.table.as_mut().unwrap().grants.push(Grant { grantee: "reports".into(), privilege: "SELECT".into() });
+        o.table.as_mut().unwrap().grants.push(Grant {
+            grantee: "reports".into(),
+            privilege: "SELECT".into(),
+        });
     });
     assert_eq!(plan, Ok(Plan::default()));
 }
@@ -327,14 +629,26 @@ fn what_somebody_changed_by_hand_is_drift_and_stays() {
         assert!(plan.is_empty(), "{plan:?}");
         plan.drift
     };
-    let extra = drift(|t| t.columns.push(ObservedColumn { name: "mine".into(), type_: "text".into(), not_null: false }));
+    let extra = drift(|t| {
+        t.columns.push(ObservedColumn {
+            name: "mine".into(),
+            type_: "text".into(),
+            not_null: false,
+        })
+    });
     assert_eq!(extra.extra, ["column mine"]);
     let missing = drift(|t| {
         t.indexes.remove("deals__by_stage");
         t.constraints.retain(|c| c.name != "deals__title__check");
     });
-    assert_eq!(missing.missing, ["constraint deals__title__check", "index deals__by_stage"]);
-    assert_eq!(drift(|t| t.columns[2].not_null = false).modified, ["column title"]);
+    assert_eq!(
+        missing.missing,
+        ["constraint deals__title__check", "index deals__by_stage"]
+    );
+    assert_eq!(
+        drift(|t| t.columns[2].not_null = false).modified,
+        ["column title"]
+    );
     assert!(drift(|t| t.captured = false).uncaptured);
 
     let plan = diff(spec(), |_, a| a.columns.clear()).unwrap();
@@ -351,17 +665,42 @@ fn a_killed_run_is_continued() {
     .unwrap();
     assert_eq!((plan.clickhouse.len(), plan.postgres.len()), (0, 1));
     // The transaction was committed, the constraint not yet proven.
-    let plan = diff(spec(), |o, _| o.table.as_mut().unwrap().constraints[0].validated = false).unwrap();
-    assert_eq!(plan.validate, ["alter table \"crm\".\"deals\" validate constraint \"deals__title__check\""]);
+    let plan = diff(spec(), |o, _| {
+        o.table.as_mut().unwrap().constraints[0].validated = false
+    })
+    .unwrap();
+    assert_eq!(
+        plan.validate,
+        ["alter table \"crm\".\"deals\" validate constraint \"deals__title__check\""]
+    );
     assert!(!plan.publish);
     // ClickHouse has an empty table of a run that got no further.
     let desired = desired(spec());
     let (_, _, mut analytics) = applied(&desired);
     analytics.has_rows = false;
-    let plan = build(&desired, &Observed::default(), None, Some(&analytics), Generation(1), Rivals::Exist).unwrap();
+    let plan = build(
+        &desired,
+        &Observed::default(),
+        None,
+        Some(&analytics),
+        Generation(1),
+        Rivals::Exist,
+    )
+    .unwrap();
     assert!(plan.clickhouse.is_empty() && plan.publish);
     // With rows it is somebody's earlier database.
     analytics.has_rows = true;
-    let refusal = build(&desired, &Observed::default(), None, Some(&analytics), Generation(1), Rivals::Exist).unwrap_err();
-    assert_eq!((refusal.condition, refusal.reason), (ConditionType::AnalyticsReady, Reason::NameConflict));
+    let refusal = build(
+        &desired,
+        &Observed::default(),
+        None,
+        Some(&analytics),
+        Generation(1),
+        Rivals::Exist,
+    )
+    .unwrap_err();
+    assert_eq!(
+        (refusal.condition, refusal.reason),
+        (ConditionType::AnalyticsReady, Reason::NameConflict)
+    );
 }

@@ -9,7 +9,8 @@ use crds::{
 };
 use kube::ResourceExt as _;
 use model::{
-    Draft, Field, FieldType, Ident, Index, ModelName, Reference, ScalarType, module_model::PAGE_SIZE_MAX_DEFAULT,
+    Draft, Field, FieldType, Ident, Index, ModelName, Reference, ScalarType,
+    module_model::PAGE_SIZE_MAX_DEFAULT,
 };
 
 use crate::{postgres::Timeouts, report::Refusal};
@@ -41,7 +42,10 @@ pub fn validate(resource: &ModuleModel, data_plane: &str) -> Result<Desired, Ref
     for (i, unique) in draft.unique.iter().enumerate() {
         // Both become indexes, and those of a schema share their names.
         if draft.indexes.iter().any(|index| index.name == unique.name) {
-            return Err(invalid(&format!("spec.unique[{i}].name"), "is the name of an index too"));
+            return Err(invalid(
+                &format!("spec.unique[{i}].name"),
+                "is the name of an index too",
+            ));
         }
     }
     let model = model::ModuleModel::try_from(draft)
@@ -70,18 +74,36 @@ fn unsupported(spec: &ModuleModelSpec, data_plane: &str) -> Vec<String> {
         refuse(field.renamed_from.is_some(), &path("renamedFrom"));
         refuse(field.sensitive, &path("sensitive"));
         if let Some(reference) = &field.references {
-            refuse(reference.on_delete != OnDelete::Restrict, &path("references.onDelete"));
+            refuse(
+                reference.on_delete != OnDelete::Restrict,
+                &path("references.onDelete"),
+            );
             refuse(reference.module != spec.module, &path("references.module"));
         }
     }
     refuse(!spec.checks.is_empty(), "spec.checks");
     if let Some(migrations) = &spec.migrations {
         refuse(!migrations.files.is_empty(), "spec.migrations.files");
-        refuse(migrations.approval != Approval::Auto, "spec.migrations.approval");
-        refuse(migrations.approved_plan.as_deref().is_some_and(|p| !p.is_empty()), "spec.migrations.approvedPlan");
+        refuse(
+            migrations.approval != Approval::Auto,
+            "spec.migrations.approval",
+        );
+        refuse(
+            migrations
+                .approved_plan
+                .as_deref()
+                .is_some_and(|p| !p.is_empty()),
+            "spec.migrations.approvedPlan",
+        );
         let policy = migrations.policy.as_ref();
-        refuse(policy.is_some_and(|p| p.allow_destructive), "spec.migrations.policy.allowDestructive");
-        refuse(policy.is_some_and(|p| !p.allow_drop.is_empty()), "spec.migrations.policy.allowDrop");
+        refuse(
+            policy.is_some_and(|p| p.allow_destructive),
+            "spec.migrations.policy.allowDestructive",
+        );
+        refuse(
+            policy.is_some_and(|p| !p.allow_drop.is_empty()),
+            "spec.migrations.policy.allowDrop",
+        );
     }
     refuse(!spec.soft_delete, "spec.softDelete");
     refuse(!spec.optimistic_locking, "spec.optimisticLocking");
@@ -89,11 +111,20 @@ fn unsupported(spec: &ModuleModelSpec, data_plane: &str) -> Vec<String> {
         refuse(analytics.ttl.is_some(), "spec.analytics.ttl");
         refuse(!analytics.order_by.is_empty(), "spec.analytics.orderBy");
     }
-    refuse(spec.cache.as_ref().is_some_and(|c| c.ttl.is_some()), "spec.cache.ttl");
+    refuse(
+        spec.cache.as_ref().is_some_and(|c| c.ttl.is_some()),
+        "spec.cache.ttl",
+    );
     refuse(spec.realtime, "spec.realtime");
     refuse(!spec.hooks.is_empty(), "spec.hooks");
-    refuse(spec.limits.as_ref().is_some_and(|l| l.max_depth.is_some()), "spec.limits.maxDepth");
-    refuse(spec.deletion_policy == DeletionPolicy::Delete, "spec.deletionPolicy");
+    refuse(
+        spec.limits.as_ref().is_some_and(|l| l.max_depth.is_some()),
+        "spec.limits.maxDepth",
+    );
+    refuse(
+        spec.deletion_policy == DeletionPolicy::Delete,
+        "spec.deletionPolicy",
+    );
     refuse(spec.drift.is_some(), "spec.drift");
     refuse(!spec.referenced_by.is_empty(), "spec.referencedBy");
     refuse(spec.data_plane_refs != [data_plane], "spec.dataPlaneRefs");
@@ -107,9 +138,14 @@ fn draft_of(spec: &ModuleModelSpec) -> Result<Draft, Refusal> {
         fields.push(field_of(field, &format!("spec.fields[{i}]"))?);
     }
     let page = spec.limits.as_ref().and_then(|l| l.max_page_size);
-    let page = page.map_or(Ok(PAGE_SIZE_MAX_DEFAULT), |n| number(n, "spec.limits.maxPageSize"))?;
+    let page = page.map_or(Ok(PAGE_SIZE_MAX_DEFAULT), |n| {
+        number(n, "spec.limits.maxPageSize")
+    })?;
     Ok(Draft {
-        name: ModelName { module: ident(&spec.module, "spec.module")?, model: ident(&spec.model, "spec.model")? },
+        name: ModelName {
+            module: ident(&spec.module, "spec.module")?,
+            model: ident(&spec.model, "spec.model")?,
+        },
         fields,
         indexes: indexes_of(&spec.indexes, "spec.indexes")?,
         unique: indexes_of(&spec.unique, "spec.unique")?,
@@ -122,8 +158,15 @@ fn draft_of(spec: &ModuleModelSpec) -> Result<Draft, Refusal> {
 fn indexes_of(list: &[crds::module_model::IndexSpec], path: &str) -> Result<Vec<Index>, Refusal> {
     let index = |(i, spec): (usize, &crds::module_model::IndexSpec)| {
         let path = format!("{path}[{i}]");
-        let fields = spec.fields.iter().enumerate().map(|(j, f)| ident(f, &format!("{path}.fields[{j}]")));
-        Ok(Index { name: ident(&spec.name, &format!("{path}.name"))?, fields: fields.collect::<Result<_, _>>()? })
+        let fields = spec
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(j, f)| ident(f, &format!("{path}.fields[{j}]")));
+        Ok(Index {
+            name: ident(&spec.name, &format!("{path}.name"))?,
+            fields: fields.collect::<Result<_, _>>()?,
+        })
     };
     list.iter().enumerate().map(index).collect()
 }
@@ -137,12 +180,19 @@ fn field_of(field: &FieldSpec, path: &str) -> Result<Field, Refusal> {
         FieldTypeName::Int64 => FieldType::Int64,
         FieldTypeName::Float64 => FieldType::Float64,
         FieldTypeName::Decimal => FieldType::Decimal {
-            precision: number(field.precision.ok_or_else(|| needs("precision"))?, &format!("{path}.precision"))?,
+            precision: number(
+                field.precision.ok_or_else(|| needs("precision"))?,
+                &format!("{path}.precision"),
+            )?,
             scale: number(field.scale.unwrap_or(0), &format!("{path}.scale"))?,
         },
         FieldTypeName::Text => {
-            let max = field.max_length.map(|n| number(n, &format!("{path}.maxLength")));
-            FieldType::Text { max_length: max.transpose()? }
+            let max = field
+                .max_length
+                .map(|n| number(n, &format!("{path}.maxLength")));
+            FieldType::Text {
+                max_length: max.transpose()?,
+            }
         }
         FieldTypeName::Uuid => FieldType::Uuid,
         FieldTypeName::Date => FieldType::Date,
@@ -150,13 +200,18 @@ fn field_of(field: &FieldSpec, path: &str) -> Result<Field, Refusal> {
         FieldTypeName::Time => FieldType::Time,
         FieldTypeName::Json => FieldType::Json,
         FieldTypeName::Bytes => FieldType::Bytes,
-        FieldTypeName::Enum => FieldType::Enum { values: field.values.clone().ok_or_else(|| needs("values"))? },
+        FieldTypeName::Enum => FieldType::Enum {
+            values: field.values.clone().ok_or_else(|| needs("values"))?,
+        },
         FieldTypeName::Inet => FieldType::Inet,
-        FieldTypeName::Array => {
-            FieldType::Array { items: scalar_of(field.items.ok_or_else(|| needs("items"))?) }
-        }
+        FieldTypeName::Array => FieldType::Array {
+            items: scalar_of(field.items.ok_or_else(|| needs("items"))?),
+        },
         FieldTypeName::Vector => {
-            return Err(Refusal::of_spec(Reason::NotYetSupported, format!("not yet supported: {path}.type")));
+            return Err(Refusal::of_spec(
+                Reason::NotYetSupported,
+                format!("not yet supported: {path}.type"),
+            ));
         }
     };
     let references = match &field.references {
@@ -194,7 +249,9 @@ fn timeouts_of(spec: &ModuleModelSpec) -> Result<Timeouts, Refusal> {
     let policy = spec.migrations.as_ref().and_then(|m| m.policy.as_ref());
     let read = |text: Option<&String>, path: &str, default: Duration| match text {
         None => Ok(default),
-        Some(text) => parse_duration(text).ok_or_else(|| invalid(path, "is not a duration such as 5s")),
+        Some(text) => {
+            parse_duration(text).ok_or_else(|| invalid(path, "is not a duration such as 5s"))
+        }
     };
     let default = Timeouts::default();
     Ok(Timeouts {
@@ -223,7 +280,9 @@ fn parse_duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let millis = number.checked_mul(unit)?;
-    (1..=86_400_000).contains(&millis).then(|| Duration::from_millis(millis))
+    (1..=86_400_000)
+        .contains(&millis)
+        .then(|| Duration::from_millis(millis))
 }
 
 fn number<N: TryFrom<i32>>(value: i32, path: &str) -> Result<N, Refusal> {
@@ -231,7 +290,8 @@ fn number<N: TryFrom<i32>>(value: i32, path: &str) -> Result<N, Refusal> {
 }
 
 fn ident(text: &str, path: &str) -> Result<Ident, Refusal> {
-    text.parse().map_err(|error: model::IdentError| invalid(path, &error.to_string()))
+    text.parse()
+        .map_err(|error: model::IdentError| invalid(path, &error.to_string()))
 }
 
 fn invalid(path: &str, message: &str) -> Refusal {

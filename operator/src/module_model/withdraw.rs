@@ -10,12 +10,13 @@ use crate::{catalog::raise_revision, error::Error, plane::Plane, postgres::Timeo
 /// Withdraws what the resource of this uid published. Roles keep the permissions that they hold, for its return.
 /// Nothing happens when it published nothing, or when another resource owns it by now.
 pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
-    let published: bool =
-        sqlx::query_scalar("select exists (select from platform.models where resource_uid = $1 and served)")
-            .bind(uid)
-            .fetch_one(&plane.looks)
-            .await
-            .map_err(Error::postgres("a look at the catalogue"))?;
+    let published: bool = sqlx::query_scalar(
+        "select exists (select from platform.models where resource_uid = $1 and served)",
+    )
+    .bind(uid)
+    .fetch_one(&plane.looks)
+    .await
+    .map_err(Error::postgres("a look at the catalogue"))?;
     if !published {
         return Ok(false);
     }
@@ -46,11 +47,14 @@ pub async fn withdraw_absent(
     plane: &Plane,
     existing: impl FnOnce() -> Option<HashSet<String>>,
 ) -> Result<usize, Error> {
-    let served: Vec<String> = sqlx::query_scalar("select resource_uid from platform.models where served")
-        .fetch_all(&plane.looks)
-        .await
-        .map_err(Error::postgres("a look at the catalogue"))?;
-    let Some(existing) = existing() else { return Ok(0) };
+    let served: Vec<String> =
+        sqlx::query_scalar("select resource_uid from platform.models where served")
+            .fetch_all(&plane.looks)
+            .await
+            .map_err(Error::postgres("a look at the catalogue"))?;
+    let Some(existing) = existing() else {
+        return Ok(0);
+    };
     let mut count = 0;
     for uid in served {
         if !existing.contains(&uid) {

@@ -3,7 +3,11 @@
 use model::Generation;
 use sqlx::{Connection as _, PgConnection};
 
-use super::{Login, RoleSecrets, execute, fenced::{claim_epoch, require_epoch}, roles::ensure_roles};
+use super::{
+    Login, RoleSecrets, execute,
+    fenced::{claim_epoch, require_epoch},
+    roles::ensure_roles,
+};
 use crate::error::Error;
 use sql::postgres::{
     ddl::{APP_ROLE, CDC_ROLE, OWNER_ROLE, PUBLICATION, SINK_ROLE},
@@ -25,8 +29,15 @@ pub struct Bootstrapped {
 /// Brings the database to where models can be applied. Safe to run again at any time, from any state in which an
 /// earlier run was killed. With our epoch it is kept, and nothing is touched once a newer operator has come; without
 /// one the next is taken.
-pub async fn bootstrap(owner: &Login, secrets: &RoleSecrets, epoch: Option<i64>) -> Result<Bootstrapped, Error> {
-    let mut conn = owner.connect().await.map_err(Error::postgres("the operator's login"))?;
+pub async fn bootstrap(
+    owner: &Login,
+    secrets: &RoleSecrets,
+    epoch: Option<i64>,
+) -> Result<Bootstrapped, Error> {
+    let mut conn = owner
+        .connect()
+        .await
+        .map_err(Error::postgres("the operator's login"))?;
     require_version(&mut conn).await?;
     if let Some(epoch) = epoch {
         require_epoch(&mut conn, epoch).await?;
@@ -36,11 +47,16 @@ pub async fn bootstrap(owner: &Login, secrets: &RoleSecrets, epoch: Option<i64>)
     mark_leakproof(&mut conn).await?;
 
     let set_role = format!("set role {OWNER_ROLE}");
-    execute(&mut conn, &set_role).await.map_err(Error::postgres("role septem_owner"))?;
+    execute(&mut conn, &set_role)
+        .await
+        .map_err(Error::postgres("role septem_owner"))?;
     let mut migrator = sqlx::migrate!("../migrations");
     migrator.create_schema("platform");
     migrator.dangerous_set_table_name("platform.migrations");
-    migrator.run_direct(None, &mut conn, false).await.map_err(|source| Error::Migrations(Box::new(source)))?;
+    migrator
+        .run_direct(None, &mut conn, false)
+        .await
+        .map_err(|source| Error::Migrations(Box::new(source)))?;
     ensure_publication(&mut conn).await?;
     let epoch = match epoch {
         Some(epoch) => epoch,
@@ -51,7 +67,10 @@ pub async fn bootstrap(owner: &Login, secrets: &RoleSecrets, epoch: Option<i64>)
         .await
         .map_err(Error::postgres("the capture generation"))?;
     let _ = conn.close().await;
-    Ok(Bootstrapped { epoch, generation: Generation(generation) })
+    Ok(Bootstrapped {
+        epoch,
+        generation: Generation(generation),
+    })
 }
 
 async fn require_version(conn: &mut PgConnection) -> Result<(), Error> {
@@ -63,7 +82,10 @@ async fn require_version(conn: &mut PgConnection) -> Result<(), Error> {
         return Ok(());
     }
     let problem = "the server is older than PostgreSQL 17";
-    Err(Error::Postgres { doing: "its version", source: sqlx::Error::Configuration(problem.into()) })
+    Err(Error::Postgres {
+        doing: "its version",
+        source: sqlx::Error::Configuration(problem.into()),
+    })
 }
 
 async fn ensure_privileges(conn: &mut PgConnection, database: &str) -> Result<(), Error> {
@@ -96,7 +118,9 @@ async fn is_superuser(conn: &mut PgConnection) -> Result<bool, Error> {
 /// tenant. Needs a superuser; elsewhere such lists are merely slower.
 async fn mark_leakproof(conn: &mut PgConnection) -> Result<(), Error> {
     if !is_superuser(conn).await? {
-        tracing::info!("not a superuser: comparisons of numeric cannot use indexes under row-level security");
+        tracing::info!(
+            "not a superuser: comparisons of numeric cannot use indexes under row-level security"
+        );
         return Ok(());
     }
     let functions: Vec<String> = sqlx::query_scalar(
@@ -107,7 +131,9 @@ async fn mark_leakproof(conn: &mut PgConnection) -> Result<(), Error> {
     .map_err(Error::postgres("the comparisons of numeric"))?;
     for function in functions {
         let statement = format!("alter function pg_catalog.{function} leakproof");
-        execute(conn, &statement).await.map_err(Error::postgres("the comparisons of numeric"))?;
+        execute(conn, &statement)
+            .await
+            .map_err(Error::postgres("the comparisons of numeric"))?;
     }
     Ok(())
 }
@@ -118,7 +144,9 @@ async fn ensure_publication(conn: &mut PgConnection) -> Result<(), Error> {
     let create = format!(
         "do $$ begin create publication {PUBLICATION} with (publish_via_partition_root = true); exception when duplicate_object then null; end $$"
     );
-    execute(conn, &create).await.map_err(Error::postgres(doing))?;
+    execute(conn, &create)
+        .await
+        .map_err(Error::postgres(doing))?;
     for table in ["cdc_heartbeat", "cdc_signal"] {
         let published: bool = sqlx::query_scalar(
             "select exists (select from pg_publication_tables where pubname = $1 and schemaname = 'platform' and tablename = $2)",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Login, execute};
 use crate::error::Error;
@@ -12,6 +13,9 @@ use sql::postgres::ddl::OWNER_ROLE;
 const LOCK_KEY: i64 = 0x7365_7074_656d_0001;
 /// Which row of `platform.operator_epoch` is ours; there is one shard a database.
 const SHARD: &str = "default";
+
+/// Between two statements there is at most a call of ClickHouse or Connect (30 s).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long one statement may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +28,10 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { lock: Duration::from_secs(5), statement: Duration::from_secs(60) }
+        Self {
+            lock: Duration::from_secs(5),
+            statement: Duration::from_secs(60),
+        }
     }
 }
 
@@ -36,24 +43,42 @@ impl Default for Timeouts {
 pub struct Fenced {
     conn: PgConnection,
     epoch: i64,
+    /// Our own reconciles queue here, in order, instead of timing out on each other's lock.
+    _turn: OwnedMutexGuard<()>,
 }
 
 impl Fenced {
-    /// Waits for the lock, at most `timeouts.lock`, and begins.
-    pub async fn begin(login: &Login, epoch: i64, timeouts: Timeouts) -> Result<Self, Error> {
-        let mut conn = login.connect().await.map_err(Error::postgres("a connection"))?;
+    /// Waits for the lock, at most `timeouts.lock`, and begins. `turn` is held until the end.
+    pub async fn begin(
+        login: &Login,
+        epoch: i64,
+        timeouts: Timeouts,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Self, Error> {
+        let mut conn = login
+            .connect()
+            .await
+            .map_err(Error::postgres("a connection"))?;
         let set = |name: &str, value: Duration| format!("set {name} = {}", value.as_millis());
         let statements = [
             set("lock_timeout", timeouts.lock),
             set("statement_timeout", timeouts.statement),
+            // An operator that was frozen in mid-transaction loses it, and its successor goes on.
+            set("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
             format!("select pg_advisory_lock({LOCK_KEY})"),
             format!("set role {OWNER_ROLE}"),
             "begin".into(),
         ];
         for statement in statements {
-            execute(&mut conn, &statement).await.map_err(Error::postgres("the lock on this database"))?;
+            execute(&mut conn, &statement)
+                .await
+                .map_err(Error::postgres("the lock on this database"))?;
         }
-        let mut fenced = Self { conn, epoch };
+        let mut fenced = Self {
+            conn,
+            epoch,
+            _turn: turn,
+        };
         require_epoch(&mut fenced.conn, epoch).await?;
         Ok(fenced)
     }
@@ -61,7 +86,9 @@ impl Fenced {
     /// Commits and begins again under the same lock, for what must not share a transaction with what came before.
     pub async fn commit_and_begin(mut self) -> Result<Self, Error> {
         for statement in ["commit", "begin"] {
-            execute(&mut self.conn, statement).await.map_err(Error::postgres("the commit"))?;
+            execute(&mut self.conn, statement)
+                .await
+                .map_err(Error::postgres("the commit"))?;
         }
         require_epoch(&mut self.conn, self.epoch).await?;
         Ok(self)
@@ -74,7 +101,9 @@ impl Fenced {
 
     /// Makes it so.
     pub async fn commit(mut self) -> Result<(), Error> {
-        execute(&mut self.conn, "commit").await.map_err(Error::postgres("the commit"))?;
+        execute(&mut self.conn, "commit")
+            .await
+            .map_err(Error::postgres("the commit"))?;
         // The lock goes with the session; an error while saying goodbye changes nothing.
         let _ = self.conn.close().await;
         Ok(())
@@ -83,19 +112,26 @@ impl Fenced {
 
 /// Makes every older operator of this database stop: it takes the next epoch, after their open transactions.
 pub(super) async fn claim_epoch(conn: &mut PgConnection) -> Result<i64, Error> {
-    sqlx::query_scalar("update platform.operator_epoch set epoch = epoch + 1 where shard = $1 returning epoch")
-        .bind(SHARD)
-        .fetch_one(conn)
-        .await
-        .map_err(Error::postgres("the next epoch"))
+    sqlx::query_scalar(
+        "update platform.operator_epoch set epoch = epoch + 1 where shard = $1 returning epoch",
+    )
+    .bind(SHARD)
+    .fetch_one(conn)
+    .await
+    .map_err(Error::postgres("the next epoch"))
 }
 
 /// Fails unless the epoch is ours. Inside a transaction the row is held until its end, so a successor waits.
 pub(super) async fn require_epoch(conn: &mut PgConnection, epoch: i64) -> Result<(), Error> {
-    let current: i64 = sqlx::query_scalar("select epoch from platform.operator_epoch where shard = $1 for share")
-        .bind(SHARD)
-        .fetch_one(conn)
-        .await
-        .map_err(Error::postgres("the operator's epoch"))?;
-    if current == epoch { Ok(()) } else { Err(Error::Superseded) }
+    let current: i64 =
+        sqlx::query_scalar("select epoch from platform.operator_epoch where shard = $1 for share")
+            .bind(SHARD)
+            .fetch_one(conn)
+            .await
+            .map_err(Error::postgres("the operator's epoch"))?;
+    if current == epoch {
+        Ok(())
+    } else {
+        Err(Error::Superseded)
+    }
 }

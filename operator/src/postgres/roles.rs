@@ -31,16 +31,41 @@ struct Wanted<'a> {
 
 /// Creates and repairs roles. Roles belong to the cluster, so two operators of two databases may meet here: a row
 /// changed concurrently is an error that the next reconcile heals.
-pub(super) async fn ensure_roles(conn: &mut PgConnection, secrets: &RoleSecrets) -> Result<(), Error> {
+pub(super) async fn ensure_roles(
+    conn: &mut PgConnection,
+    secrets: &RoleSecrets,
+) -> Result<(), Error> {
     let wanted = [
         // Its backfills must see every row and its VALIDATE every orphan, under FORCE too.
-        Wanted { name: OWNER_ROLE, login: None, replication: false, bypass_rls: true },
-        Wanted { name: APP_ROLE, login: Some(&secrets.app), replication: false, bypass_rls: false },
-        Wanted { name: CDC_ROLE, login: Some(&secrets.cdc), replication: true, bypass_rls: true },
-        Wanted { name: SINK_ROLE, login: Some(&secrets.sink), replication: false, bypass_rls: false },
+        Wanted {
+            name: OWNER_ROLE,
+            login: None,
+            replication: false,
+            bypass_rls: true,
+        },
+        Wanted {
+            name: APP_ROLE,
+            login: Some(&secrets.app),
+            replication: false,
+            bypass_rls: false,
+        },
+        Wanted {
+            name: CDC_ROLE,
+            login: Some(&secrets.cdc),
+            replication: true,
+            bypass_rls: true,
+        },
+        Wanted {
+            name: SINK_ROLE,
+            login: Some(&secrets.sink),
+            replication: false,
+            bypass_rls: false,
+        },
     ];
     for role in wanted {
-        ensure_role(conn, &role).await.map_err(Error::postgres("the roles"))?;
+        ensure_role(conn, &role)
+            .await
+            .map_err(Error::postgres("the roles"))?;
     }
     // So that a missing privilege is an error, not an empty snapshot.
     let configured: bool = sqlx::query_scalar(
@@ -52,17 +77,27 @@ pub(super) async fn ensure_roles(conn: &mut PgConnection, secrets: &RoleSecrets)
     .map_err(Error::postgres("the roles"))?;
     if !configured {
         let statement = format!("alter role {CDC_ROLE} set row_security = off");
-        execute(conn, &statement).await.map_err(Error::postgres("the roles"))?;
+        execute(conn, &statement)
+            .await
+            .map_err(Error::postgres("the roles"))?;
     }
     for role in [APP_ROLE, SINK_ROLE] {
-        leave_groups(conn, role).await.map_err(Error::postgres("the roles"))?;
+        leave_groups(conn, role)
+            .await
+            .map_err(Error::postgres("the roles"))?;
     }
     Ok(())
 }
 
 async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<(), sqlx::Error> {
     let name = role.name;
-    let word = |on: bool, word: &str| if on { word.to_owned() } else { format!("no{word}") };
+    let word = |on: bool, word: &str| {
+        if on {
+            word.to_owned()
+        } else {
+            format!("no{word}")
+        }
+    };
     let attributes = format!(
         "{} {} {} nosuperuser nocreaterole nocreatedb",
         word(role.login.is_some(), "login"),
@@ -100,7 +135,11 @@ async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<(), s
 }
 
 /// Sets the password only when the Secret's does not open the door.
-async fn ensure_password(conn: &mut PgConnection, role: &str, login: &Login) -> Result<(), sqlx::Error> {
+async fn ensure_password(
+    conn: &mut PgConnection,
+    role: &str,
+    login: &Login,
+) -> Result<(), sqlx::Error> {
     match login.connect().await {
         Ok(open) => {
             let _ = sqlx::Connection::close(open).await;
@@ -113,8 +152,13 @@ async fn ensure_password(conn: &mut PgConnection, role: &str, login: &Login) -> 
         },
     }
     // The verifier and not the password: neither the server's log nor its views ever hold it.
-    let verifier = postgres_protocol::password::scram_sha_256(login.password.expose_secret().as_bytes());
-    execute(conn, &format!("alter role {role} password {}", literal(&verifier))).await?;
+    let verifier =
+        postgres_protocol::password::scram_sha_256(login.password.expose_secret().as_bytes());
+    execute(
+        conn,
+        &format!("alter role {role} password {}", literal(&verifier)),
+    )
+    .await?;
     tracing::info!(role, "password set from its Secret");
     Ok(())
 }
@@ -129,7 +173,11 @@ async fn leave_groups(conn: &mut PgConnection, role: &str) -> Result<(), sqlx::E
     .await?;
     for group in groups {
         execute(conn, &format!("revoke {} from {role}", quote_text(&group))).await?;
-        tracing::warn!(role, group, "role was a member of another and was taken out");
+        tracing::warn!(
+            role,
+            group,
+            "role was a member of another and was taken out"
+        );
     }
     Ok(())
 }

@@ -1,21 +1,36 @@
 use super::*;
 
-const STAGES: [ConditionType; 2] = [ConditionType::SchemaApplied, ConditionType::CatalogPublished];
+const STAGES: [ConditionType; 2] = [
+    ConditionType::SchemaApplied,
+    ConditionType::CatalogPublished,
+];
 
 fn of(conditions: &[Condition], kind: &str) -> (String, String, Option<i64>) {
     let found = conditions.iter().find(|c| c.type_ == kind).unwrap();
-    (found.status.clone(), found.reason.clone(), found.observed_generation)
+    (
+        found.status.clone(),
+        found.reason.clone(),
+        found.observed_generation,
+    )
 }
 
 fn looked() -> Verdict {
     Verdict::Looked(STAGES.iter().map(|s| Stage::reached(*s, "there")).collect())
 }
 
-fn check(before: &[Condition], verdict: &Verdict, expected: &[(&str, &str, &str)]) -> Vec<Condition> {
+fn check(
+    before: &[Condition],
+    verdict: &Verdict,
+    expected: &[(&str, &str, &str)],
+) -> Vec<Condition> {
     let found = conditions(before, 2, &STAGES, verdict);
     for (kind, status, reason) in expected {
         let (is_status, is_reason, _) = of(&found, kind);
-        assert_eq!((is_status.as_str(), is_reason.as_str()), (*status, *reason), "{kind}");
+        assert_eq!(
+            (is_status.as_str(), is_reason.as_str()),
+            (*status, *reason),
+            "{kind}"
+        );
     }
     found
 }
@@ -38,7 +53,14 @@ fn ready_is_every_stage() {
         Stage::reached(STAGES[0], "there"),
         Stage::missing(STAGES[1], Reason::TasksFailed, "failed"),
     ]);
-    check(&[], &verdict, &[("Ready", "False", "TasksFailed"), ("Reconciling", "True", "TasksFailed")]);
+    check(
+        &[],
+        &verdict,
+        &[
+            ("Ready", "False", "TasksFailed"),
+            ("Reconciling", "True", "TasksFailed"),
+        ],
+    );
 }
 
 #[test]
@@ -65,7 +87,11 @@ fn a_refusal_stalls_and_keeps_what_was_true() {
     check(
         &before,
         &Verdict::Refused(destructive),
-        &[("Accepted", "True", "Applied"), ("SchemaApplied", "False", "DestructiveChange"), ("Stalled", "True", "DestructiveChange")],
+        &[
+            ("Accepted", "True", "Applied"),
+            ("SchemaApplied", "False", "DestructiveChange"),
+            ("Stalled", "True", "DestructiveChange"),
+        ],
     );
 }
 
@@ -76,10 +102,30 @@ fn what_did_not_change_is_equal_and_keeps_its_time() {
         condition.last_transition_time.0 = "2020-01-01T00:00:00Z".parse().unwrap();
     }
     assert_eq!(conditions(&before, 2, &STAGES, &looked()), before);
-    let retrying = Verdict::Retrying(Stage::missing(STAGES[0], Reason::DatabaseUnreachable, "no answer"));
-    let after = check(&before, &retrying, &[("Ready", "False", "DatabaseUnreachable"), ("Reconciling", "True", "DatabaseUnreachable")]);
-    let published = after.iter().find(|c| c.type_ == "CatalogPublished").unwrap();
-    assert_eq!(published, before.iter().find(|c| c.type_ == "CatalogPublished").unwrap());
+    let retrying = Verdict::Retrying(Stage::missing(
+        STAGES[0],
+        Reason::DatabaseUnreachable,
+        "no answer",
+    ));
+    let after = check(
+        &before,
+        &retrying,
+        &[
+            ("Ready", "False", "DatabaseUnreachable"),
+            ("Reconciling", "True", "DatabaseUnreachable"),
+        ],
+    );
+    let published = after
+        .iter()
+        .find(|c| c.type_ == "CatalogPublished")
+        .unwrap();
+    assert_eq!(
+        published,
+        before
+            .iter()
+            .find(|c| c.type_ == "CatalogPublished")
+            .unwrap()
+    );
     let ready = after.iter().find(|c| c.type_ == "Ready").unwrap();
     assert_ne!(ready.last_transition_time, before[0].last_transition_time);
 }

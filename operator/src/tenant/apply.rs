@@ -9,7 +9,9 @@ use super::{
     observe::{Observed, observe, observe_policies},
     validate::Desired,
 };
-use crate::{catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts, report::Refusal};
+use crate::{
+    catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts, report::Refusal,
+};
 
 /// Whether another resource has the id or the slug. `gone` says whether the owner that the registry names no longer
 /// exists in Kubernetes.
@@ -17,17 +19,27 @@ pub fn check_conflicts(desired: &Desired, observed: &Observed, gone: bool) -> Re
     let conflict = |message: String| Err(Refusal::of_spec(Reason::NameConflict, message));
     if let Some(row) = &observed.row {
         if row.served && row.resource_uid != desired.uid && !gone {
-            return conflict(format!("spec.tenantId: {} belongs to Tenant {}", desired.id, row.resource));
+            return conflict(format!(
+                "spec.tenantId: {} belongs to Tenant {}",
+                desired.id, row.resource
+            ));
         }
     }
     match &observed.slug_taken_by {
-        Some(other) => conflict(format!("spec.slug: {} belongs to Tenant {other}", desired.slug)),
+        Some(other) => conflict(format!(
+            "spec.slug: {} belongs to Tenant {other}",
+            desired.slug
+        )),
         None => Ok(()),
     }
 }
 
 /// Brings both databases to what the resource says. Safe to run again.
-pub async fn apply(plane: &Plane, desired: &Desired, gone: bool) -> Result<Result<(), Refusal>, Error> {
+pub async fn apply(
+    plane: &Plane,
+    desired: &Desired,
+    gone: bool,
+) -> Result<Result<(), Refusal>, Error> {
     let mut fenced = plane.fenced(Timeouts::default()).await?;
     let observed = observe(fenced.conn(), desired).await?;
     if let Err(refusal) = check_conflicts(desired, &observed, gone) {
@@ -36,7 +48,11 @@ pub async fn apply(plane: &Plane, desired: &Desired, gone: bool) -> Result<Resul
     let policies = observe_policies(&plane.clickhouse, &desired.id).await?;
     if !policies.is_open_for(&desired.id) {
         for statement in ddl::open_tenant(&desired.id) {
-            plane.clickhouse.execute(&statement).await.map_err(Error::clickhouse("a tenant's role"))?;
+            plane
+                .clickhouse
+                .execute(&statement)
+                .await
+                .map_err(Error::clickhouse("a tenant's role"))?;
         }
     }
     if !observed.matches(desired) {
@@ -54,7 +70,16 @@ pub async fn apply(plane: &Plane, desired: &Desired, gone: bool) -> Result<Resul
 }
 
 async fn write(conn: &mut PgConnection, desired: &Desired) -> Result<(), Error> {
-    let Desired { id, slug, display_name, state, modules, admins, resource, uid } = desired;
+    let Desired {
+        id,
+        slug,
+        display_name,
+        state,
+        modules,
+        admins,
+        resource,
+        uid,
+    } = desired;
     let id = id.as_uuid();
     let (modules, admins): (Vec<_>, Vec<_>) = (modules.iter().collect(), admins.iter().collect());
     let doing = || Error::postgres("the registry");

@@ -82,7 +82,9 @@ impl Observed {
                 && row.resource_uid == desired.uid
                 && row.served
         });
-        row && self.has_admin_role && self.modules == desired.modules && self.admins == desired.admins
+        row && self.has_admin_role
+            && self.modules == desired.modules
+            && self.admins == desired.admins
     }
 }
 
@@ -98,7 +100,10 @@ pub struct ObservedPolicies {
 }
 
 /// Looks at ClickHouse's access tables.
-pub async fn observe_policies(clickhouse: &ClickHouse, tenant: &TenantId) -> Result<ObservedPolicies, Error> {
+pub async fn observe_policies(
+    clickhouse: &ClickHouse,
+    tenant: &TenantId,
+) -> Result<ObservedPolicies, Error> {
     #[derive(Deserialize)]
     struct PolicyRow {
         select_filter: Option<String>,
@@ -127,8 +132,12 @@ pub async fn observe_policies(clickhouse: &ClickHouse, tenant: &TenantId) -> Res
         .map_err(Error::clickhouse(doing))?;
     Ok(ObservedPolicies {
         predicate: policies.into_iter().find_map(|p| p.select_filter),
-        reads: grants.iter().any(|g| g.role == name && g.granted == ddl::READ_ROLE),
-        open: grants.iter().any(|g| g.user == ddl::GATEWAY_USER && g.granted == name),
+        reads: grants
+            .iter()
+            .any(|g| g.role == name && g.granted == ddl::READ_ROLE),
+        open: grants
+            .iter()
+            .any(|g| g.user == ddl::GATEWAY_USER && g.granted == name),
     })
 }
 

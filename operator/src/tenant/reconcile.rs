@@ -28,22 +28,31 @@ use crate::{
 /// As for models: how long a deletion waits for databases that do not answer.
 const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
 /// The stages of a Tenant, in order.
-const STAGES: [ConditionType; 2] = [ConditionType::RegistryWritten, ConditionType::PoliciesApplied];
+const STAGES: [ConditionType; 2] = [
+    ConditionType::RegistryWritten,
+    ConditionType::PoliciesApplied,
+];
 
 /// Brings one tenant to what its resource says.
-pub async fn reconcile(object: Arc<Guarded<Tenant>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(
+    object: Arc<Guarded<Tenant>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     let started = Instant::now();
     let resource = match &object.0 {
         Ok(resource) => resource,
         Err(invalid) => {
-            report::write_unreadable::<Tenant>(&context.client, &invalid.metadata, &invalid.error).await?;
+            report::write_unreadable::<Tenant>(&context.client, &invalid.metadata, &invalid.error)
+                .await?;
             return Ok(Action::requeue(outcome::LOOK_AGAIN));
         }
     };
     let api = Api::<Tenant>::all(context.client.clone());
     if resource.metadata.deletion_timestamp.is_some() {
         let action = remove(&api, resource, &context).await?;
-        context.metrics.reconciled(Kind::Tenant, Outcome::Withdrawn, started.elapsed());
+        context
+            .metrics
+            .reconciled(Kind::Tenant, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
     }
     if context.is_starting() {
@@ -64,9 +73,17 @@ pub async fn reconcile(object: Arc<Guarded<Tenant>>, context: Arc<Context>) -> R
     if after != before {
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::Tenant);
-        events::publish_transition(&context.recorder, resource, &before.conditions, &after.conditions).await;
+        events::publish_transition(
+            &context.recorder,
+            resource,
+            &before.conditions,
+            &after.conditions,
+        )
+        .await;
     }
-    context.metrics.reconciled(Kind::Tenant, end.outcome, started.elapsed());
+    context
+        .metrics
+        .reconciled(Kind::Tenant, end.outcome, started.elapsed());
     end.into_action(&context.backoff, &resource.uid().unwrap_or_default())
 }
 
@@ -81,15 +98,30 @@ async fn run(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> (End, O
         Err(refusal) => return (End::refused(refusal), None),
     };
     let Some(plane) = context.connected() else {
-        let message = format!("DataPlane {} is not connected yet", context.config.data_plane);
-        let stage = Stage::missing(ConditionType::RegistryWritten, Reason::DataPlaneNotReady, message);
+        let message = format!(
+            "DataPlane {} is not connected yet",
+            context.config.data_plane
+        );
+        let stage = Stage::missing(
+            ConditionType::RegistryWritten,
+            Reason::DataPlaneNotReady,
+            message,
+        );
         return (End::waiting(stage), None);
     };
-    converge(api, resource, &desired, &plane, context).await.unwrap_or_else(|error| {
-        let kind =
-            if error.is_clickhouse() { ConditionType::PoliciesApplied } else { ConditionType::RegistryWritten };
-        (End::failed(Stage::missing(kind, error.reason(), chain(&error)), error), None)
-    })
+    converge(api, resource, &desired, &plane, context)
+        .await
+        .unwrap_or_else(|error| {
+            let kind = if error.is_clickhouse() {
+                ConditionType::PoliciesApplied
+            } else {
+                ConditionType::RegistryWritten
+            };
+            (
+                End::failed(Stage::missing(kind, error.reason(), chain(&error)), error),
+                None,
+            )
+        })
 }
 
 async fn converge(
@@ -101,7 +133,8 @@ async fn converge(
 ) -> Result<(End, Option<i64>), Error> {
     let (mut registry, mut policies) = look(plane, desired).await?;
     let owner = registry.row.as_ref().map(|row| row.resource_uid.clone());
-    let gone = owner.is_some_and(|uid| uids(&context.tenants).is_some_and(|existing| !existing.contains(&uid)));
+    let gone = owner
+        .is_some_and(|uid| uids(&context.tenants).is_some_and(|existing| !existing.contains(&uid)));
     if let Err(refusal) = check_conflicts(desired, &registry, gone) {
         return Ok((End::refused(refusal), None));
     }
@@ -115,26 +148,48 @@ async fn converge(
         (registry, policies) = look(plane, desired).await?;
     }
     let revision = registry.row.as_ref().map(|row| row.revision);
-    Ok((End::looked(stages(desired, &registry, &policies), changed), revision))
+    Ok((
+        End::looked(stages(desired, &registry, &policies), changed),
+        revision,
+    ))
 }
 
 async fn look(plane: &Plane, desired: &Desired) -> Result<(Observed, ObservedPolicies), Error> {
-    let mut conn = plane.looks.acquire().await.map_err(Error::postgres("a connection"))?;
+    let mut conn = plane
+        .looks
+        .acquire()
+        .await
+        .map_err(Error::postgres("a connection"))?;
     let registry = observe(&mut conn, desired).await?;
-    Ok((registry, observe_policies(&plane.clickhouse, &desired.id).await?))
+    Ok((
+        registry,
+        observe_policies(&plane.clickhouse, &desired.id).await?,
+    ))
 }
 
 fn stages(desired: &Desired, registry: &Observed, policies: &ObservedPolicies) -> Vec<Stage> {
     let written = match &registry.row {
-        Some(row) if registry.matches(desired) => {
-            Stage::reached(ConditionType::RegistryWritten, format!("published in revision {}", row.revision))
-        }
-        _ => Stage::missing(ConditionType::RegistryWritten, Reason::Progressing, "not in the registry yet"),
+        Some(row) if registry.matches(desired) => Stage::reached(
+            ConditionType::RegistryWritten,
+            format!("published in revision {}", row.revision),
+        ),
+        _ => Stage::missing(
+            ConditionType::RegistryWritten,
+            Reason::Progressing,
+            "not in the registry yet",
+        ),
     };
     let applied = if policies.is_open_for(&desired.id) {
-        Stage::reached(ConditionType::PoliciesApplied, "role and row policy were seen in ClickHouse")
+        Stage::reached(
+            ConditionType::PoliciesApplied,
+            "role and row policy were seen in ClickHouse",
+        )
     } else {
-        Stage::missing(ConditionType::PoliciesApplied, Reason::Progressing, "role or row policy are missing")
+        Stage::missing(
+            ConditionType::PoliciesApplied,
+            Reason::Progressing,
+            "role or row policy are missing",
+        )
     };
     vec![written, applied]
 }
@@ -145,15 +200,28 @@ async fn remove(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> Resu
         Some(plane) => withdraw(&plane, &uid).await,
         None => Ok(false),
     };
-    let waited = resource.metadata.deletion_timestamp.as_ref().is_some_and(|at| {
-        let since = chrono::Utc::now().timestamp() - at.0.as_second();
-        since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
-    });
+    let waited = resource
+        .metadata
+        .deletion_timestamp
+        .as_ref()
+        .is_some_and(|at| {
+            let since = chrono::Utc::now().timestamp() - at.0.as_second();
+            since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
+        });
     match withdrawn {
         Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),
-        Err(error) => tracing::error!(name = resource.name_any(), error = chain(&error), "withdrawn later"),
-        Ok(true) => tracing::info!(name = resource.name_any(), "tenant withdrawn, its data retained"),
-        Ok(false) if context.connected().is_none() && !waited => return Ok(Action::requeue(Duration::from_secs(2))),
+        Err(error) => tracing::error!(
+            name = resource.name_any(),
+            error = chain(&error),
+            "withdrawn later"
+        ),
+        Ok(true) => tracing::info!(
+            name = resource.name_any(),
+            "tenant withdrawn, its data retained"
+        ),
+        Ok(false) if context.connected().is_none() && !waited => {
+            return Ok(Action::requeue(Duration::from_secs(2)));
+        }
         Ok(false) => {}
     }
     finalizer::remove(api, resource).await?;

@@ -35,25 +35,46 @@ pub fn validate(resource: &Tenant, data_plane: &str) -> Result<Desired, Refusal>
     let unsupported = [
         (spec.limits.is_some(), "spec.limits"),
         (spec.grace_period.is_some(), "spec.gracePeriod"),
-        (spec.deletion_policy == DeletionPolicy::Delete, "spec.deletionPolicy"),
+        (
+            spec.deletion_policy == DeletionPolicy::Delete,
+            "spec.deletionPolicy",
+        ),
         (spec.data_plane_ref != data_plane, "spec.dataPlaneRef"),
     ];
-    let paths: Vec<_> = unsupported.iter().filter(|(used, _)| *used).map(|(_, path)| *path).collect();
+    let paths: Vec<_> = unsupported
+        .iter()
+        .filter(|(used, _)| *used)
+        .map(|(_, path)| *path)
+        .collect();
     if !paths.is_empty() {
-        return Err(Refusal::of_spec(Reason::NotYetSupported, format!("not yet supported: {}", paths.join(", "))));
+        return Err(Refusal::of_spec(
+            Reason::NotYetSupported,
+            format!("not yet supported: {}", paths.join(", ")),
+        ));
     }
-    let invalid = |path: String, why: String| Refusal::of_spec(Reason::InvalidModel, format!("{path}: {why}"));
-    let id = spec.tenant_id.parse().map_err(|e: model::tenant::TenantIdError| invalid("spec.tenantId".into(), e.to_string()))?;
+    let invalid = |path: String, why: String| {
+        Refusal::of_spec(Reason::InvalidModel, format!("{path}: {why}"))
+    };
+    let id = spec
+        .tenant_id
+        .parse()
+        .map_err(|e: model::tenant::TenantIdError| {
+            invalid("spec.tenantId".into(), e.to_string())
+        })?;
     let mut modules = BTreeSet::new();
     for (i, module) in spec.modules.iter().enumerate() {
-        let ident: Ident =
-            module.parse().map_err(|e: model::IdentError| invalid(format!("spec.modules[{i}]"), e.to_string()))?;
+        let ident: Ident = module
+            .parse()
+            .map_err(|e: model::IdentError| invalid(format!("spec.modules[{i}]"), e.to_string()))?;
         modules.insert(ident.as_str().to_owned());
     }
     Ok(Desired {
         id,
         slug: spec.slug.clone(),
-        display_name: spec.display_name.clone().unwrap_or_else(|| spec.slug.clone()),
+        display_name: spec
+            .display_name
+            .clone()
+            .unwrap_or_else(|| spec.slug.clone()),
         state: match spec.state {
             TenantState::Active => "Active",
             TenantState::ReadOnly => "ReadOnly",

@@ -11,14 +11,17 @@ use crate::{catalog::raise_revision, error::Error, plane::Plane, postgres::Timeo
 /// Withdraws the tenant that the resource of this uid owns; nothing happens when another one owns it by now. The
 /// registry first, so that nobody is let in; the role last, after which the engine refuses too.
 pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
-    let id: Option<uuid::Uuid> =
-        sqlx::query_scalar("select tenant_id from platform.tenants where resource_uid = $1 and served")
-            .bind(uid)
-            .fetch_optional(&plane.looks)
-            .await
-            .map_err(Error::postgres("a look at the registry"))?;
+    let id: Option<uuid::Uuid> = sqlx::query_scalar(
+        "select tenant_id from platform.tenants where resource_uid = $1 and served",
+    )
+    .bind(uid)
+    .fetch_optional(&plane.looks)
+    .await
+    .map_err(Error::postgres("a look at the registry"))?;
     // Parsed like every other id: the registry holds none that is nil.
-    let Some(id) = id.and_then(|id| id.to_string().parse::<TenantId>().ok()) else { return Ok(false) };
+    let Some(id) = id.and_then(|id| id.to_string().parse::<TenantId>().ok()) else {
+        return Ok(false);
+    };
     let mut fenced = plane.fenced(Timeouts::default()).await?;
     let withdrawn = sqlx::query(
         "update platform.tenants set served = false where tenant_id = $1 and resource_uid = $2 and served",
@@ -36,7 +39,11 @@ pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
     // Inside the transaction: when ClickHouse is away the tenant stays, and this is tried again.
     if observe_policies(&plane.clickhouse, &id).await?.open {
         for statement in ddl::close_tenant(&id) {
-            plane.clickhouse.execute(&statement).await.map_err(Error::clickhouse("a tenant's role"))?;
+            plane
+                .clickhouse
+                .execute(&statement)
+                .await
+                .map_err(Error::clickhouse("a tenant's role"))?;
         }
     }
     fenced.commit().await?;
@@ -45,12 +52,18 @@ pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
 
 /// Withdraws every tenant whose resource does not exist. `existing` is asked after the registry was read: what is
 /// published was in the watch before. Returns how many, none while the watch has not listed everything.
-pub async fn withdraw_absent(plane: &Plane, existing: impl FnOnce() -> Option<HashSet<String>>) -> Result<usize, Error> {
-    let served: Vec<String> = sqlx::query_scalar("select resource_uid from platform.tenants where served")
-        .fetch_all(&plane.looks)
-        .await
-        .map_err(Error::postgres("a look at the registry"))?;
-    let Some(existing) = existing() else { return Ok(0) };
+pub async fn withdraw_absent(
+    plane: &Plane,
+    existing: impl FnOnce() -> Option<HashSet<String>>,
+) -> Result<usize, Error> {
+    let served: Vec<String> =
+        sqlx::query_scalar("select resource_uid from platform.tenants where served")
+            .fetch_all(&plane.looks)
+            .await
+            .map_err(Error::postgres("a look at the registry"))?;
+    let Some(existing) = existing() else {
+        return Ok(0);
+    };
     let mut count = 0;
     for uid in served {
         if !existing.contains(&uid) {

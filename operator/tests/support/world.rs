@@ -60,10 +60,24 @@ impl World {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("optest-{}", &id[..10]);
         let database = name.replace('-', "_");
-        let client = Client::try_default().await.expect("KUBECONFIG: run through `make test`");
-        let pool = |url: &str| PgPoolOptions::new().max_connections(1).connect_lazy(&on(url, &database)).unwrap();
-        let server = PgPoolOptions::new().max_connections(1).connect(&env("DATABASE_URL")).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {database}"))).execute(&server).await.unwrap();
+        let client = Client::try_default()
+            .await
+            .expect("KUBECONFIG: run through `make test`");
+        let pool = |url: &str| {
+            PgPoolOptions::new()
+                .max_connections(1)
+                .connect_lazy(&on(url, &database))
+                .unwrap()
+        };
+        let server = PgPoolOptions::new()
+            .max_connections(1)
+            .connect(&env("DATABASE_URL"))
+            .await
+            .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {database}")))
+            .execute(&server)
+            .await
+            .unwrap();
         let world = Self {
             name,
             admin: pool(&env("DATABASE_URL")),
@@ -81,15 +95,23 @@ impl World {
         let crds = Api::<CustomResourceDefinition>::all(self.client.clone());
         for crd in crds::all() {
             let name = crd.name_any();
-            crds.patch(&name, &params, &Patch::Apply(&crd)).await.unwrap();
+            crds.patch(&name, &params, &Patch::Apply(&crd))
+                .await
+                .unwrap();
             wait(&crds, &name, "Established", |c| {
                 let conditions = c.status.iter().flat_map(|s| s.conditions.iter().flatten());
-                conditions.into_iter().any(|c| c.type_ == "Established" && c.status == "True")
+                conditions
+                    .into_iter()
+                    .any(|c| c.type_ == "Established" && c.status == "True")
             })
             .await;
         }
-        let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": self.name}})).unwrap();
-        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+        let namespace: Namespace =
+            serde_json::from_value(json!({"metadata": {"name": self.name}})).unwrap();
+        Api::all(self.client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
         let database = self.database();
         let secrets = [
             ("postgres-owner", on(&env("DATABASE_URL"), &database)),
@@ -106,7 +128,10 @@ impl World {
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.name);
         for (name, url) in secrets {
             let secret = Secret {
-                metadata: kube::core::ObjectMeta { name: Some(name.into()), ..Default::default() },
+                metadata: kube::core::ObjectMeta {
+                    name: Some(name.into()),
+                    ..Default::default()
+                },
                 string_data: Some(BTreeMap::from([("url".to_owned(), url)])),
                 ..Default::default()
             };
@@ -127,7 +152,10 @@ impl World {
             },
         }))
         .unwrap();
-        Api::all(self.client.clone()).create(&PostParams::default(), &plane).await.unwrap();
+        Api::all(self.client.clone())
+            .create(&PostParams::default(), &plane)
+            .await
+            .unwrap();
     }
 
     /// Starts the operator of this world.
@@ -148,7 +176,9 @@ impl World {
 
     /// Stops the operator and waits until it has finished.
     pub async fn stop(&self) {
-        let Some(operator) = self.operator.lock().unwrap().take() else { return };
+        let Some(operator) = self.operator.lock().unwrap().take() else {
+            return;
+        };
         operator.stop.cancel();
         operator.task.await.unwrap().unwrap();
     }
@@ -156,7 +186,10 @@ impl World {
     /// What the operator ended with by itself.
     pub async fn ended(&self) -> Result<(), RunError> {
         let operator = self.operator.lock().unwrap().take().unwrap();
-        tokio::time::timeout(Duration::from_secs(60), operator.task).await.expect("it ends").unwrap()
+        tokio::time::timeout(Duration::from_secs(60), operator.task)
+            .await
+            .expect("it ends")
+            .unwrap()
     }
 
     /// Name of the database.
@@ -211,64 +244,112 @@ impl World {
         K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
     {
         let name = object["metadata"]["name"].as_str().unwrap();
-        api.patch(name, &PatchParams::apply("operator-tests").force(), &Patch::Apply(object)).await
+        api.patch(
+            name,
+            &PatchParams::apply("operator-tests").force(),
+            &Patch::Apply(object),
+        )
+        .await
     }
 
     /// Applies a ModuleModel and waits until what was asked for is there.
     pub async fn apply_ready(&self, object: &Value) -> ModuleModel {
-        let generation = self.apply(&self.models(), object).await.unwrap().metadata.generation;
+        let generation = self
+            .apply(&self.models(), object)
+            .await
+            .unwrap()
+            .metadata
+            .generation;
         let name = object["metadata"]["name"].as_str().unwrap();
         wait(&self.models(), name, "Ready", |m| {
-            m.status.as_ref().is_some_and(|s| s.observed_generation == generation && status_of(&s.conditions, "Ready") == "True")
+            m.status.as_ref().is_some_and(|s| {
+                s.observed_generation == generation && status_of(&s.conditions, "Ready") == "True"
+            })
         })
         .await
     }
 
     /// Applies a ModuleModel and waits until the operator has refused it.
     pub async fn apply_stalled(&self, object: &Value) -> ModuleModel {
-        let generation = self.apply(&self.models(), object).await.unwrap().metadata.generation;
+        let generation = self
+            .apply(&self.models(), object)
+            .await
+            .unwrap()
+            .metadata
+            .generation;
         let name = object["metadata"]["name"].as_str().unwrap();
         wait(&self.models(), name, "Stalled", |m| {
-            m.status.as_ref().is_some_and(|s| s.observed_generation == generation && status_of(&s.conditions, "Stalled") == "True")
+            m.status.as_ref().is_some_and(|s| {
+                s.observed_generation == generation && status_of(&s.conditions, "Stalled") == "True"
+            })
         })
         .await
     }
 
     /// One number from PostgreSQL, as its superuser.
     pub async fn number(&self, query: &str) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.admin).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_one(&self.admin)
+            .await
+            .unwrap()
     }
 
     /// Runs statements in PostgreSQL, as its superuser.
     pub async fn run(&self, statements: &str) {
-        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&self.admin).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statements))
+            .execute(&self.admin)
+            .await
+            .unwrap();
     }
 
     /// The text that ClickHouse answers its administrator.
     pub async fn clickhouse(&self, query: String) -> String {
-        let answer = self.http.post(env("CLICKHOUSE_FRONT_ADMIN_URL")).body(query).send().await.unwrap();
+        let answer = self
+            .http
+            .post(env("CLICKHOUSE_FRONT_ADMIN_URL"))
+            .body(query)
+            .send()
+            .await
+            .unwrap();
         answer.text().await.unwrap()
     }
 
     /// Removes everything; the operator withdraws its resources first.
     async fn end(self) {
-        let all = || kube::api::ListParams::default().labels(&format!("{CLASS_LABEL}={}", self.name));
+        let all =
+            || kube::api::ListParams::default().labels(&format!("{CLASS_LABEL}={}", self.name));
         for model in self.models().list(&all()).await.unwrap() {
-            self.models().delete(&model.name_any(), &DeleteParams::default()).await.unwrap();
+            self.models()
+                .delete(&model.name_any(), &DeleteParams::default())
+                .await
+                .unwrap();
             wait_gone(&self.models(), &model.name_any()).await;
         }
         for tenant in self.tenants().list(&all()).await.unwrap() {
-            self.tenants().delete(&tenant.name_any(), &DeleteParams::default()).await.unwrap();
+            self.tenants()
+                .delete(&tenant.name_any(), &DeleteParams::default())
+                .await
+                .unwrap();
             wait_gone(&self.tenants(), &tenant.name_any()).await;
             let role = format!("t_{}", tenant.spec.tenant_id);
-            self.clickhouse(format!("drop row policy if exists `{role}` on septem_data.*")).await;
-            self.clickhouse(format!("drop role if exists `{role}`")).await;
+            self.clickhouse(format!(
+                "drop row policy if exists `{role}` on septem_data.*"
+            ))
+            .await;
+            self.clickhouse(format!("drop role if exists `{role}`"))
+                .await;
         }
         self.stop().await;
         let planes = Api::<DataPlane>::all(self.client.clone());
-        planes.delete(&self.name, &DeleteParams::default()).await.unwrap();
+        planes
+            .delete(&self.name, &DeleteParams::default())
+            .await
+            .unwrap();
         let namespaces = Api::<Namespace>::all(self.client.clone());
-        namespaces.delete(&self.name, &DeleteParams::default()).await.unwrap();
+        namespaces
+            .delete(&self.name, &DeleteParams::default())
+            .await
+            .unwrap();
 
         let database = self.database();
         let connector = format!("{}/connectors/cdc-{database}", env("CONNECT_URL"));
@@ -277,23 +358,35 @@ impl World {
             .clickhouse(format!("select name from system.tables where database = 'septem_data' and startsWith(name, '{}__')", self.module()))
             .await;
         for table in tables.lines() {
-            self.clickhouse(format!("drop table septem_data.{table}")).await;
+            self.clickhouse(format!("drop table septem_data.{table}"))
+                .await;
         }
         self.app.close().await;
         self.admin.close().await;
-        let server = PgPoolOptions::new().max_connections(1).connect(&env("DATABASE_URL")).await.unwrap();
+        let server = PgPoolOptions::new()
+            .max_connections(1)
+            .connect(&env("DATABASE_URL"))
+            .await
+            .unwrap();
         let drop_slot = format!(
             "select pg_terminate_backend(active_pid) from pg_replication_slots where database = '{database}' and active; select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '{database}'"
         );
         for _ in 0..100 {
             // The task may hold the slot a moment longer than its connector.
-            if sqlx::raw_sql(AssertSqlSafe(drop_slot.clone())).execute(&server).await.is_ok() {
+            if sqlx::raw_sql(AssertSqlSafe(drop_slot.clone()))
+                .execute(&server)
+                .await
+                .is_ok()
+            {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let drop = format!("drop database {database} with (force)");
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&server).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(drop))
+            .execute(&server)
+            .await
+            .unwrap();
     }
 }
 

@@ -1,5 +1,7 @@
 //! septem-sink: configuration, telemetry, connect, run, drain.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use clap::Parser as _;
 use sink::{
@@ -11,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let config = Config::try_from(RawConfig::parse())?;
     let filter = EnvFilter::try_from_env("SEPTEM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -33,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     result
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let (metrics, pulse, stop) = (
         Metrics::default(),
         Pulse::default(),
@@ -66,8 +68,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let pool = sink::connect(&config)?;
     let result = sink::run(&config, pool, metrics, pulse, stop).await;
     admin_stop.cancel();
-    if let Err(error) = &result {
-        tracing::error!(error = %sink::chain::chain(error), "ended");
-    }
-    Ok(result?)
+    Ok(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %sink::chain::chain(&error), "ended");
+            ExitCode::FAILURE
+        }
+    })
 }

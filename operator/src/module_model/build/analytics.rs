@@ -19,11 +19,15 @@ pub(super) fn compare(
         let message = "spec.analytics.enabled: switching it on an existing table is not supported";
         return Err(Refusal::of_spec(Reason::NotYetSupported, message));
     }
-    let Some(observed) = observed else { return Ok(()) };
+    let Some(observed) = observed else {
+        return Ok(());
+    };
     if observed.columns.is_empty() {
         if previous.is_some() {
             // A new, empty table would answer as if the older rows had never been.
-            plan.drift.analytics.push("the table is gone: its rows need a new capture generation".into());
+            plan.drift
+                .analytics
+                .push("the table is gone: its rows need a new capture generation".into());
         } else {
             plan.clickhouse.push(ddl::create_table(model, generation));
         }
@@ -41,12 +45,25 @@ pub(super) fn compare(
     }
     for column in model.columns().iter().filter(|c| c.name.as_str() != "id") {
         let wanted = clickhouse::column_type(&column.field_type, column.required);
-        match observed.columns.iter().find(|(name, _)| column.name.as_str() == name) {
+        match observed
+            .columns
+            .iter()
+            .find(|(name, _)| column.name.as_str() == name)
+        {
             Some((_, found)) if *found == wanted => {}
-            Some((name, found)) => plan.drift.analytics.push(format!("column {name} is {found}, not {wanted}")),
+            Some((name, found)) => plan
+                .drift
+                .analytics
+                .push(format!("column {name} is {found}, not {wanted}")),
             None => match model.field(column.name.as_str()) {
-                Some(field) => plan.clickhouse.push(ddl::add_column(model.name(), generation, field)),
-                None => plan.drift.analytics.push(format!("column {} is gone", column.name.as_str())),
+                Some(field) => {
+                    plan.clickhouse
+                        .push(ddl::add_column(model.name(), generation, field))
+                }
+                None => plan
+                    .drift
+                    .analytics
+                    .push(format!("column {} is gone", column.name.as_str())),
             },
         }
     }

@@ -22,11 +22,18 @@ pub(super) fn check(desired: &Desired, observed: &Observed, rivals: Rivals) -> R
     let name = desired.model.name();
     let (module, model) = (name.module.as_str(), name.model.as_str());
     let conflict = |message: String| Err(Refusal::of_spec(Reason::NameConflict, message));
-    if let Some(namespace) = observed.claimed_by.as_ref().filter(|n| **n != desired.namespace) {
-        return conflict(format!("spec.module: module {module} was first claimed by namespace {namespace}"));
+    if let Some(namespace) = observed
+        .claimed_by
+        .as_ref()
+        .filter(|n| **n != desired.namespace)
+    {
+        return conflict(format!(
+            "spec.module: module {module} was first claimed by namespace {namespace}"
+        ));
     }
     if let Some(published) = &observed.published {
-        let taken = published.served && published.resource_uid != desired.uid && rivals == Rivals::Exist;
+        let taken =
+            published.served && published.resource_uid != desired.uid && rivals == Rivals::Exist;
         if taken {
             return conflict(format!(
                 "spec.model: {module}.{model} belongs to ModuleModel {}",
@@ -34,18 +41,28 @@ pub(super) fn check(desired: &Desired, observed: &Observed, rivals: Rivals) -> R
             ));
         }
     }
-    if observed.schema_owner.as_ref().is_some_and(|o| o != OWNER_ROLE) {
-        return conflict(format!("spec.module: schema {module} exists and is not ours"));
+    if observed
+        .schema_owner
+        .as_ref()
+        .is_some_and(|o| o != OWNER_ROLE)
+    {
+        return conflict(format!(
+            "spec.module: schema {module} exists and is not ours"
+        ));
     }
     match (&observed.table, &observed.published) {
-        (Some(table), _) if table.owner != OWNER_ROLE => {
-            conflict(format!("spec.model: table {module}.{model} exists and is not ours"))
-        }
-        (Some(_), None) => conflict(format!("spec.model: table {module}.{model} exists and was not made from a model")),
+        (Some(table), _) if table.owner != OWNER_ROLE => conflict(format!(
+            "spec.model: table {module}.{model} exists and is not ours"
+        )),
+        (Some(_), None) => conflict(format!(
+            "spec.model: table {module}.{model} exists and was not made from a model"
+        )),
         (None, Some(_)) => Err(Refusal {
             condition: ConditionType::SchemaApplied,
             reason: Reason::DriftDetected,
-            message: format!("table {module}.{model} was applied and is gone: restore it, with its rows"),
+            message: format!(
+                "table {module}.{model} was applied and is gone: restore it, with its rows"
+            ),
         }),
         _ => Ok(()),
     }

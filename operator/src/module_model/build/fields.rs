@@ -11,7 +11,15 @@ use crate::report::Refusal;
 
 /// Columns that every table has besides its fields.
 const SYSTEM_COLUMNS: [&str; 9] = [
-    "tenant_id", "id", "created_at", "updated_at", "created_by", "updated_by", "version", "deleted_at", "delete_id",
+    "tenant_id",
+    "id",
+    "created_at",
+    "updated_at",
+    "created_by",
+    "updated_by",
+    "version",
+    "deleted_at",
+    "delete_id",
 ];
 
 pub(super) fn compare(
@@ -21,7 +29,11 @@ pub(super) fn compare(
     table: &ObservedTable,
     previous: &Draft,
 ) -> Result<(), Refusal> {
-    let left: Vec<_> = ledger.iter().filter(|c| model.field(c).is_none()).map(String::as_str).collect();
+    let left: Vec<_> = ledger
+        .iter()
+        .filter(|c| model.field(c).is_none())
+        .map(String::as_str)
+        .collect();
     if !left.is_empty() {
         return Err(Refusal {
             condition: ConditionType::SchemaApplied,
@@ -38,7 +50,10 @@ pub(super) fn compare(
         match (table.column(field.name.as_str()), before) {
             (None, _) => add(plan, model, field, &path)?,
             (Some(_), None) => {
-                let message = format!("{path}.name: column {} exists and is not ours", field.name.as_str());
+                let message = format!(
+                    "{path}.name: column {} exists and is not ours",
+                    field.name.as_str()
+                );
                 return Err(Refusal::of_spec(Reason::NameConflict, message));
             }
             (Some(_), Some(before)) => {
@@ -49,7 +64,9 @@ pub(super) fn compare(
     }
     let known = |name: &str| SYSTEM_COLUMNS.contains(&name) || model.field(name).is_some();
     let extra = table.columns.iter().filter(|c| !known(&c.name));
-    plan.drift.extra.extend(extra.map(|c| format!("column {}", c.name)));
+    plan.drift
+        .extra
+        .extend(extra.map(|c| format!("column {}", c.name)));
     Ok(())
 }
 
@@ -62,36 +79,58 @@ fn add(plan: &mut Plan, model: &ModuleModel, field: &Field, path: &str) -> Resul
     let constant = ddl::default_of(field).is_none_or(|d| d != "now()" && d != "gen_random_uuid()");
     if !constant {
         // Rows that are there would differ from one another, and no change event would tell ClickHouse.
-        let message = format!("{path}.default: a field added to an existing table has a constant default or none");
+        let message = format!(
+            "{path}.default: a field added to an existing table has a constant default or none"
+        );
         return Err(Refusal::of_spec(Reason::NotYetSupported, message));
     }
     let name = model.name();
     plan.postgres.extend(ddl::add_column(name, field));
     if ddl::check_of(field).is_some() {
-        plan.validate.push(ddl::validate_constraint(name, &ddl::check_name(name, field)));
+        plan.validate.push(ddl::validate_constraint(
+            name,
+            &ddl::check_name(name, field),
+        ));
     }
     if field.references.is_some() {
-        plan.validate.push(ddl::validate_constraint(name, &ddl::reference_name(name, field)));
+        plan.validate.push(ddl::validate_constraint(
+            name,
+            &ddl::reference_name(name, field),
+        ));
     }
     Ok(())
 }
 
 /// What may change of a field whose column is there: an enum gains values, a text may be longer.
-fn widen(plan: &mut Plan, model: &ModuleModel, before: &Field, field: &Field, path: &str) -> Result<(), Refusal> {
+fn widen(
+    plan: &mut Plan,
+    model: &ModuleModel,
+    before: &Field,
+    field: &Field,
+    path: &str,
+) -> Result<(), Refusal> {
     let refuse = |what: &str, why: &str| {
-        Err(Refusal::of_spec(Reason::NotYetSupported, format!("{path}.{what}: {why}")))
+        Err(Refusal::of_spec(
+            Reason::NotYetSupported,
+            format!("{path}.{what}: {why}"),
+        ))
     };
     let changed = match (&before.field_type, &field.field_type) {
         (one, other) if one == other => false,
         (FieldType::Text { max_length: before }, FieldType::Text { max_length: after }) => {
-            if before.is_none() || after.is_some_and(|after| before.is_some_and(|before| after < before)) {
+            if before.is_none()
+                || after.is_some_and(|after| before.is_some_and(|before| after < before))
+            {
                 return refuse("maxLength", "making a text shorter is not supported");
             }
             true
         }
         (FieldType::Enum { values: before }, FieldType::Enum { values: after }) => {
             if let Some(gone) = before.iter().find(|v| !after.contains(v)) {
-                return refuse("values", &format!("removing the value {gone:?} is not supported"));
+                return refuse(
+                    "values",
+                    &format!("removing the value {gone:?} is not supported"),
+                );
             }
             true
         }
@@ -101,22 +140,39 @@ fn widen(plan: &mut Plan, model: &ModuleModel, before: &Field, field: &Field, pa
         (FieldType::Array { .. }, FieldType::Array { .. }) => {
             return refuse("items", "changing what an array holds is not supported");
         }
-        (one, _) => return refuse("type", &format!("changing the type from {} is not supported", one.name())),
+        (one, _) => {
+            return refuse(
+                "type",
+                &format!("changing the type from {} is not supported", one.name()),
+            );
+        }
     };
     if before.required != field.required {
-        return refuse("required", "changing it on an existing field is not supported");
+        return refuse(
+            "required",
+            "changing it on an existing field is not supported",
+        );
     }
     if before.default != field.default {
-        return refuse("default", "changing it on an existing field is not supported");
+        return refuse(
+            "default",
+            "changing it on an existing field is not supported",
+        );
     }
     if before.references != field.references {
-        return refuse("references", "changing it on an existing field is not supported");
+        return refuse(
+            "references",
+            "changing it on an existing field is not supported",
+        );
     }
     if changed {
         let name = model.name();
         plan.postgres.extend(ddl::replace_check(name, field));
         if ddl::check_of(field).is_some() {
-            plan.validate.push(ddl::validate_constraint(name, &ddl::check_name(name, field)));
+            plan.validate.push(ddl::validate_constraint(
+                name,
+                &ddl::check_name(name, field),
+            ));
         }
     }
     Ok(())
@@ -125,7 +181,9 @@ fn widen(plan: &mut Plan, model: &ModuleModel, before: &Field, field: &Field, pa
 /// Whether the column is still what was applied: `applied` is the field as it was then.
 fn look_for_drift(plan: &mut Plan, model: &ModuleModel, table: &ObservedTable, applied: &Field) {
     let name = model.name();
-    let Some(column) = table.column(applied.name.as_str()) else { return };
+    let Some(column) = table.column(applied.name.as_str()) else {
+        return;
+    };
     let text = applied.name.as_str();
     if column.type_ != column_type(&applied.field_type) || column.not_null != applied.required {
         plan.drift.modified.push(format!("column {text}"));
@@ -157,10 +215,15 @@ fn look_for_drift(plan: &mut Plan, model: &ModuleModel, table: &ObservedTable, a
 fn printed_check(field: &Field) -> Option<String> {
     let column = field.name.as_str();
     let condition = match &field.field_type {
-        FieldType::Text { max_length: Some(max) } => format!("char_length({column}) <= {max}"),
+        FieldType::Text {
+            max_length: Some(max),
+        } => format!("char_length({column}) <= {max}"),
         FieldType::Enum { values } => {
             let plain = |v: &String| format!("'{}'::text", v.replace('\'', "''"));
-            format!("{column} = ANY (ARRAY[{}])", values.iter().map(plain).collect::<Vec<_>>().join(", "))
+            format!(
+                "{column} = ANY (ARRAY[{}])",
+                values.iter().map(plain).collect::<Vec<_>>().join(", ")
+            )
         }
         FieldType::Array { items } => {
             let item = column_type(&items.as_field_type());

@@ -11,8 +11,7 @@ pub const TENANT_PREDICATE: &str =
     "tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid as tenant)";
 
 /// [`TENANT_PREDICATE`] as PostgreSQL 17 and 18 print it back from their catalogue.
-pub const TENANT_PREDICATE_PRINTED: &str =
-    "(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS tenant))";
+pub const TENANT_PREDICATE_PRINTED: &str = "(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid AS tenant))";
 
 /// Lets the proxy and Debezium into a module's schema.
 pub fn grant_schema(module: &Ident) -> Vec<String> {
