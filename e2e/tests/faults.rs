@@ -22,7 +22,17 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 use uuid::Uuid;
 
-const PARTS: [&str; 8] = ["valkey", "clickhouse", "clickhouse-front", "kafka", "sink", "postgres", "connect", "postgres"];
+/// The parts that a write passes on its way, and the operator; then the engines that the sink and the proxy lean on.
+const PARTS: [&str; 8] = [
+    "operator",
+    "proxy",
+    "sink",
+    "connect",
+    "postgres",
+    "kafka",
+    "clickhouse",
+    "valkey",
+];
 const WRITERS: usize = 4;
 /// Keeps the writers below what two cores carry, so that the parts recover under load and not under starvation.
 const WRITE_EVERY: Duration = Duration::from_millis(25);

@@ -1,9 +1,9 @@
 //! The three controllers: what is watched, what triggers a reconcile, how many run at once.
 
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{future::Future, hash::Hash, sync::Arc, time::Duration};
 
 use crds::{DataPlane, ModuleModel, Tenant};
-use futures::{Stream, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use kube::{
     Api, Resource, ResourceExt as _,
     runtime::{
@@ -29,6 +29,9 @@ use crate::{
 
 /// Several changes of one object within this become one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// How long running reconciles may take to finish: a statement (60 s unless configured) and a call of ClickHouse.
+const DRAIN_MAX: Duration = Duration::from_secs(90);
 
 /// The writing ends of the stores in [`Context`].
 pub struct Writers {
@@ -83,7 +86,30 @@ pub async fn run(
             Arc::clone(&context),
         )
         .for_each(log_watch);
-    futures::join!(models, tenants, data_planes);
+    futures::join!(
+        drained(models, &context.models, &stopping),
+        drained(tenants, &context.tenants, &stopping),
+        drained(data_planes, &context.data_planes, &stopping),
+    );
+}
+
+/// Runs a controller to its end, at most [`DRAIN_MAX`] after `stopping`. One whose watch has not listed anything yet
+/// has nothing to finish, and would wait for that list for ever.
+async fn drained<K>(
+    controller: impl Future<Output = ()>,
+    store: &Store<Guarded<K>>,
+    stopping: &CancellationToken,
+) where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let cut = async {
+        stopping.cancelled().await;
+        if store.wait_until_ready().now_or_never().is_some() {
+            tokio::time::sleep(DRAIN_MAX).await;
+            tracing::warn!("reconciles were still running and are cut off");
+        }
+    };
+    tokio::select! { () = controller => {}, () = cut => {} }
 }
 
 /// Every running reconcile may hold one looking connection.

@@ -6,8 +6,10 @@ mod analytics;
 mod capture;
 mod connector;
 mod fetch;
+mod look;
 mod reconcile;
 mod status;
 
 pub use fetch::Endpoints;
-pub use reconcile::{Memory, on_error, reconcile};
+pub use look::Memory;
+pub use reconcile::{on_error, reconcile};

@@ -7,6 +7,7 @@ pub fn init(filter: &str) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
+        .with_current_span(false)
         .with_env_filter(EnvFilter::try_new(filter)?)
         .init();
     Ok(())

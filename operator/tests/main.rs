@@ -1,6 +1,11 @@
 //! The operator against a real API server, PostgreSQL, ClickHouse and Kafka Connect. Each test has its own database,
 //! namespace, DataPlane and operator, told from others by a label; run through `make test`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may unwrap as tests do"
+)]
+
 mod killed;
 mod refused;
 mod road;

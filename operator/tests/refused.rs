@@ -37,7 +37,8 @@ async fn invalid_specs(world: &World) {
         }
     };
     check(|_| {}).await.unwrap();
-    let cases: [(fn(&mut Value), &str); 27] = [
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 27] = [
         (|s| s["module"] = json!("platform"), "is reserved"),
         (|s| s["module"] = json!("pg_x"), "is reserved"),
         (|s| s["module"] = json!("septem_x"), "is reserved"),

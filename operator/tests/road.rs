@@ -363,3 +363,75 @@ async fn fence_holds(world: &World, a: uuid::Uuid, b: uuid::Uuid) {
         Some("23503")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_slot_is_told_and_nothing_pretends_to_run() {
+    in_world(lost_slot).await;
+}
+
+async fn lost_slot(world: &World) {
+    world
+        .apply_ready(&world.model("companies", "companies", companies()))
+        .await;
+    let planes = kube::Api::<crds::DataPlane>::all(world.client.clone());
+    let captured = |reason_wanted: &'static str| {
+        move |plane: &crds::DataPlane| {
+            plane
+                .status
+                .as_ref()
+                .is_some_and(|s| reason(&s.conditions, "CaptureRunning") == reason_wanted)
+        }
+    };
+    wait(&planes, &world.name, "capture", captured("Applied")).await;
+    world.connector("stop").await;
+    let slot = format!("cdc_{}_g1", world.database());
+    let drop = format!(
+        "select count(pg_drop_replication_slot(slot_name)) from pg_replication_slots where slot_name = '{slot}' and not active"
+    );
+    let started = std::time::Instant::now();
+    while world.number(&drop).await == 0 {
+        assert!(
+            started.elapsed().as_secs() < 60,
+            "the connector lets go of its slot"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    world.connector("resume").await;
+    let plane = wait(&planes, &world.name, "the loss", captured("SlotLost")).await;
+    assert_eq!(
+        status_of(&plane.status.unwrap().conditions, "Ready"),
+        "False"
+    );
+    // Models that are captured say so too.
+    wait(&world.models(), "companies", "the loss", |m| {
+        m.status
+            .as_ref()
+            .is_some_and(|s| reason(&s.conditions, "CaptureRunning") == "SlotLost")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_with_models_can_end() {
+    in_world(ending_namespace).await;
+}
+
+async fn ending_namespace(world: &World) {
+    world
+        .apply_ready(&world.model("companies", "companies", companies()))
+        .await;
+    let namespaces = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(world.client.clone());
+    namespaces
+        .delete(&world.name, &DeleteParams::default())
+        .await
+        .unwrap();
+    wait_gone(&namespaces, &world.name).await;
+    assert_eq!(
+        world
+            .number("select count(*) from platform.models where served")
+            .await,
+        0
+    );
+    let kept = format!("select count(*) from {}.companies", world.module());
+    assert_eq!(world.number(&kept).await, 0, "the table is still there");
+}

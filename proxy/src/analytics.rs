@@ -25,7 +25,7 @@ use std::{
 use http::{Method, StatusCode};
 use model::{Action, Catalog, ModuleModel, Permission};
 use secrecy::SecretString;
-use sql::clickhouse::query::{Deleted, render};
+use sql::clickhouse::query::{Deleted, TenantStatement, render};
 use uuid::Uuid;
 
 pub use error::Error;
@@ -35,7 +35,7 @@ pub use store::ANSWER_BYTES_MAX;
 
 use self::{
     gate::Gates,
-    members::{Members, error as field_error},
+    members::Members,
     plan::{Plan, plan},
     probe::Fault,
     reply::Meta,
@@ -50,11 +50,15 @@ use crate::{
         prefer::Preferences,
     },
     exchange::{Reply, Request},
-    problem::{FieldCode, Problem, ProblemKind},
+    problem::{FieldCode, Problem},
+    query::{no_parameters, refuse},
 };
 
 /// How long a query may take in ClickHouse (DESIGN 7); the profile of the user allows no more.
 pub const QUERY_TIME_MAX: Duration = Duration::from_secs(30);
+/// Most bytes of all values of a query as a URL spells them. Servers in front of ClickHouse take 64 KiB, the rest of
+/// the URL included; a thousand UUIDs are 45 KB.
+pub const FILTER_BYTES_MAX: usize = 56 * 1024;
 /// How soon the self-test is repeated until it has passed.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How often it is repeated afterwards: tables, tenants and the server change.
@@ -154,6 +158,7 @@ pub async fn handle(
     let numbers_as_text = Preferences::parse(&request.headers)?.numbers_as_strings;
     let Plan { query, outputs } = decide(caller, module, &request.body)?;
     let statement = render(&query);
+    check_size(&statement)?;
     let query_id = format!("{}-{}", caller.trace, Uuid::new_v4().simple());
     let failed = |error: Error| error.into_problem(&query_id);
 
@@ -195,22 +200,33 @@ pub async fn handle(
     Ok(Reply::json(StatusCode::OK, body))
 }
 
+/// Values travel in the URL of ClickHouse's HTTP interface, which has a bound.
+fn check_size(statement: &TenantStatement) -> Result<(), Problem> {
+    // As in a URL; and a character that ClickHouse's escapes are made of may become two.
+    let encoded = |byte: u8| match byte {
+        b if b.is_ascii_alphanumeric() => 1,
+        b'\\' | b'\'' | b'\t' | b'\n' => 6,
+        _ => 3,
+    };
+    let values = statement.statement.binds.iter().flatten();
+    let bytes: usize = values.flat_map(|value| value.bytes()).map(encoded).sum();
+    if bytes <= FILTER_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("have more than {FILTER_BYTES_MAX} bytes of values, encoded for a URL");
+    Err(Problem::invalid(vec![refuse(
+        "filters",
+        FieldCode::LimitExceeded,
+        message,
+    )]))
+}
+
 /// What can be said without the body.
 fn check_head(request: &Request) -> Result<(), Problem> {
     if request.method != Method::POST {
-        let problem = Problem::new(ProblemKind::MethodNotAllowed, "Analytics is asked by POST.");
-        return Err(Problem {
-            allow: Some("POST"),
-            ..problem
-        });
+        return Err(Problem::method_not_allowed("POST"));
     }
-    let unknown = |(name, _): &(String, String)| {
-        field_error(name, FieldCode::UnknownField, "is not a parameter here")
-    };
-    let unknown: Vec<_> = request.query.iter().map(unknown).collect();
-    if !unknown.is_empty() {
-        return Err(Problem::invalid(unknown));
-    }
+    no_parameters(&request.query)?;
     require_json_answer(&request.headers)?;
     require_json_body(&request.headers)
 }
@@ -222,7 +238,7 @@ fn decide(caller: &Caller, module: &str, body: &[u8]) -> Result<Plan, Problem> {
         .take::<String>("model", "the name of a model")
         .map_err(|e| Problem::invalid(vec![e]))?;
     let Some(name) = name else {
-        return Err(Problem::invalid(vec![field_error(
+        return Err(Problem::invalid(vec![refuse(
             "model",
             FieldCode::Required,
             "is needed",
@@ -245,7 +261,7 @@ fn require_analytics(model: &ModuleModel) -> Result<(), Problem> {
     if model.analytics() {
         return Ok(());
     }
-    Err(Problem::invalid(vec![field_error(
+    Err(Problem::invalid(vec![refuse(
         "model",
         FieldCode::InvalidValue,
         "has no analytics",

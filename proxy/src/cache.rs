@@ -16,8 +16,10 @@ pub use store::Store;
 
 use crate::{
     caller::Caller,
+    data::accept::{require_json_answer, require_json_body},
     exchange::{Reply, Request},
-    problem::{FieldCode, FieldError, Problem, ProblemKind},
+    problem::{FieldCode, Problem, ProblemKind},
+    query::{no_parameters, refuse},
     valkey::{Away, Valkey},
 };
 
@@ -74,7 +76,8 @@ impl Cache {
                 "A key has 1 to 512 bytes.",
             ));
         }
-        no_parameters(request)?;
+        no_parameters(&request.query)?;
+        require_json_answer(&request.headers)?;
         let tenant = caller.tenant.id;
         match request.method {
             Method::GET | Method::HEAD => {
@@ -110,13 +113,14 @@ impl Cache {
                 self.store.delete(tenant, key).await.map_err(away)?;
                 Ok(Reply::empty(StatusCode::NO_CONTENT))
             }
-            _ => Err(not_allowed("GET, HEAD, PUT, DELETE")),
+            _ => Err(Problem::method_not_allowed("GET, HEAD, PUT, DELETE")),
         }
     }
 
     /// `POST cache/invalidate`.
     pub async fn invalidate(&self, caller: &Caller, request: &Request) -> Result<Reply, Problem> {
-        no_parameters(request)?;
+        no_parameters(&request.query)?;
+        require_json_answer(&request.headers)?;
         caller.require(&Permission::CacheWrite)?;
         let body: InvalidateBody = parse_json(request)?;
         if body.pattern.is_empty() || body.pattern.len() > KEY_BYTES_MAX {
@@ -206,22 +210,7 @@ fn depth(json: &str) -> usize {
 }
 
 fn parse_json<'a, T: Deserialize<'a>>(request: &'a Request) -> Result<T, Problem> {
-    if let Some(given) = request.headers.get(header::CONTENT_TYPE) {
-        let essence = given
-            .to_str()
-            .unwrap_or("")
-            .split(';')
-            .next()
-            .unwrap_or("")
-            .trim()
-            .to_ascii_lowercase();
-        if essence != "application/json" {
-            return Err(Problem::new(
-                ProblemKind::UnsupportedMediaType,
-                "The body is read as application/json.",
-            ));
-        }
-    }
+    require_json_body(&request.headers)?;
     // serde_json tells where and what in words that hold nothing but the client's own member names.
     serde_json::from_slice(&request.body).map_err(|error| {
         Problem::new(
@@ -231,33 +220,8 @@ fn parse_json<'a, T: Deserialize<'a>>(request: &'a Request) -> Result<T, Problem
     })
 }
 
-fn no_parameters(request: &Request) -> Result<(), Problem> {
-    match request.query.first() {
-        None => Ok(()),
-        Some((name, _)) => Err(invalid(
-            name,
-            FieldCode::UnknownField,
-            "is no parameter here",
-        )),
-    }
-}
-
 fn invalid(field: &str, code: FieldCode, message: &str) -> Problem {
-    Problem::invalid(vec![FieldError {
-        field: field.to_owned(),
-        code,
-        message: message.to_owned(),
-        row: None,
-    }])
-}
-
-fn not_allowed(allow: &'static str) -> Problem {
-    let mut problem = Problem::new(
-        ProblemKind::MethodNotAllowed,
-        format!("Allowed here: {allow}."),
-    );
-    problem.allow = Some(allow);
-    problem
+    Problem::invalid(vec![refuse(field, code, message)])
 }
 
 fn away(_: Away) -> Problem {

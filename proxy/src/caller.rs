@@ -27,7 +27,10 @@ impl Caller {
         if self.permissions.contains(permission) {
             return Ok(());
         }
-        Err(Problem::new(ProblemKind::Forbidden, format!("The permission {permission} is needed.")))
+        Err(Problem::new(
+            ProblemKind::Forbidden,
+            format!("The permission {permission} is needed."),
+        ))
     }
 }
 

@@ -8,7 +8,7 @@ mod create;
 mod cursor;
 mod delete;
 mod encode;
-mod etag;
+pub(crate) mod etag;
 mod get;
 mod lane;
 mod list;
@@ -115,16 +115,8 @@ async fn handle_once(
         (&Method::POST, None) => create::create(&call).await,
         (&Method::PATCH, Some(id)) => patch::patch(&call, id).await,
         (&Method::DELETE, Some(id)) => delete::delete(&call, id).await,
-        (_, None) => Err(not_allowed("GET, HEAD, POST").into()),
-        (_, Some(_)) => Err(not_allowed("GET, HEAD, PATCH, DELETE").into()),
-    }
-}
-
-fn not_allowed(allow: &'static str) -> Problem {
-    let detail = format!("This path takes {allow}.");
-    Problem {
-        allow: Some(allow),
-        ..Problem::new(ProblemKind::MethodNotAllowed, detail)
+        (_, None) => Err(Problem::method_not_allowed("GET, HEAD, POST").into()),
+        (_, Some(_)) => Err(Problem::method_not_allowed("GET, HEAD, PATCH, DELETE").into()),
     }
 }
 

@@ -3,6 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+/// The methods that are served, as `Allow` names them.
+pub const METHODS: &str = "GET, HEAD, POST, PATCH, PUT, DELETE";
+
 /// A request after the chain: path split and decoded, query decoded and in order, body whole and bounded.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -36,13 +39,20 @@ impl Reply {
     pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let mut reply = Self::empty(status);
         reply.body = body.into();
-        reply.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        reply.headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         reply
     }
 
     /// No body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
     }
 
     /// The same with one more header. The value must be visible ASCII, which all of ours are.

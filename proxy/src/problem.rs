@@ -11,6 +11,9 @@ use crate::{caller::TraceId, exchange::Reply};
 /// Where problem types live unless configured otherwise.
 pub const PROBLEM_BASE_DEFAULT: &str = "https://api.septemcore.com/problems/";
 
+/// Most errors that are told of one request: a body may hold a hundred thousand wrong names.
+pub const ERRORS_MAX: usize = 100;
+
 /// The closed list of problem types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemKind {
@@ -177,16 +180,35 @@ impl Problem {
             ProblemKind::Unavailable | ProblemKind::OutcomeUnknown => Some(1),
             _ => None,
         };
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_seconds, allow: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_seconds,
+            allow: None,
+        }
     }
 
-    /// 400 with what is wrong field by field.
-    pub fn invalid(errors: Vec<FieldError>) -> Self {
+    /// 400 with what is wrong field by field: the first [`ERRORS_MAX`] of it.
+    pub fn invalid(mut errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [one] => format!("{}: {}", one.field, one.message),
             many => format!("{} fields or parameters are refused.", many.len()),
         };
-        Self { errors, ..Self::new(ProblemKind::Validation, detail) }
+        errors.truncate(ERRORS_MAX);
+        Self {
+            errors,
+            ..Self::new(ProblemKind::Validation, detail)
+        }
+    }
+
+    /// 405 naming what the path takes.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("This path takes {allow}.");
+        Self {
+            allow: Some(allow),
+            ..Self::new(ProblemKind::MethodNotAllowed, detail)
+        }
     }
 
     /// The one 404: unknown module, not installed, unknown model, unknown id and somebody else's id.
@@ -220,7 +242,10 @@ impl Problem {
         };
         let body = serde_json::to_vec(&body).expect("a problem is plain data");
         let mut reply = Reply::json(status, body);
-        reply.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        reply.headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(seconds) = self.retry_after_seconds {
             reply = reply.with_header(header::RETRY_AFTER, &seconds.to_string());
         }

@@ -14,7 +14,7 @@ pub use order::parse_order;
 
 use model::{ModuleModel, ValueError};
 
-use crate::problem::{FieldCode, FieldError};
+use crate::problem::{FieldCode, FieldError, Problem};
 
 /// Most conditions of one request, groups included (API.md "Writing": defaults and ceilings).
 pub const FILTERS_MAX: usize = 50;
@@ -23,14 +23,33 @@ pub const IN_VALUES_MAX: usize = 1_000;
 /// Deepest nesting of groups; the outermost `or=(…)` is 1.
 pub const GROUP_DEPTH_MAX: usize = 5;
 
-/// An error of one field or parameter.
+/// Most characters of a client's own word that an error repeats.
+const SHOWN_CHARS_MAX: usize = 64;
+
+/// An error of one field or parameter, whose name is repeated up to a bound.
 pub(crate) fn refuse(field: &str, code: FieldCode, message: impl Into<String>) -> FieldError {
     FieldError {
-        field: field.to_owned(),
+        field: shown(field),
         code,
         message: message.into(),
         row: None,
     }
+}
+
+/// A client's own word as an error repeats it.
+pub(crate) fn shown(word: &str) -> String {
+    word.chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+/// 400 naming every parameter of a path that takes none.
+pub(crate) fn no_parameters(query: &[(String, String)]) -> Result<(), Problem> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    let refuse = |(name, _): &(String, String)| {
+        refuse(name, FieldCode::UnknownField, "is not a parameter here")
+    };
+    Err(Problem::invalid(query.iter().map(refuse).collect()))
 }
 
 /// The code for what is wrong with a value.
@@ -45,9 +64,8 @@ pub(crate) fn code_of(error: &ValueError) -> FieldCode {
 
 /// The error for a name that is no column of the model. It repeats the client's own word, bounded.
 pub(crate) fn unknown_field(model: &ModuleModel, field: &str) -> FieldError {
-    let shown: String = field.chars().take(64).collect();
     refuse(
-        &shown,
+        field,
         FieldCode::UnknownField,
         format!("is not a field of {}", model.name().model.as_str()),
     )

@@ -9,8 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     caller::Caller,
+    data::{accept::require_json_answer, etag::is_none_match},
     exchange::{Reply, Request},
-    problem::{FieldCode, FieldError, Problem, ProblemKind},
+    problem::Problem,
+    query::no_parameters,
 };
 
 #[derive(Serialize)]
@@ -43,20 +45,10 @@ pub fn handle(
     model: Option<&str>,
 ) -> Result<Reply, Problem> {
     if !matches!(request.method, Method::GET | Method::HEAD) {
-        let mut problem = Problem::new(ProblemKind::MethodNotAllowed, "Allowed here: GET, HEAD.");
-        problem.allow = Some("GET, HEAD");
-        return Err(problem);
+        return Err(Problem::method_not_allowed("GET, HEAD"));
     }
-    if let Some((name, _)) = request.query.first() {
-        let message = "is no parameter here".to_owned();
-        let field = name.clone();
-        return Err(Problem::invalid(vec![FieldError {
-            field,
-            code: FieldCode::UnknownField,
-            message,
-            row: None,
-        }]));
-    }
+    no_parameters(&request.query)?;
+    require_json_answer(&request.headers)?;
     let body = match (module, model) {
         (Some(module), Some(model)) => {
             let model = caller
@@ -96,16 +88,7 @@ fn encode<T: Serialize>(caller: &Caller, data: T) -> Vec<u8> {
 /// The digest of the answer, since it depends on the caller as well as on the revision.
 fn with_etag(request: &Request, body: Vec<u8>) -> Reply {
     let tag = format!("\"{:.32}\"", format!("{:x}", Sha256::digest(&body)));
-    let known = request
-        .headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|v| v.to_str().ok());
-    let matches = known.flat_map(|v| v.split(',')).any(|t| {
-        let t = t.trim();
-        t == "*" || t.strip_prefix("W/").unwrap_or(t) == tag
-    });
-    let reply = if matches {
+    let reply = if is_none_match(&request.headers, &tag) {
         Reply::empty(StatusCode::NOT_MODIFIED)
     } else {
         Reply::json(StatusCode::OK, body)

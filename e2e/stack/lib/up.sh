@@ -42,6 +42,10 @@ up() {
   trap 'exit 130' INT TERM
   check_tools
   if ! supervisor_up; then
+    if [ -n "$(own_processes)" ]; then
+      say "stopping what a killed supervisor left behind"
+      stop_stack
+    fi
     check_ports
     check_disk
   fi
@@ -65,7 +69,6 @@ up() {
     stop_stack
   fi
   if ! supervisor_up; then
-    stop_stack # what a killed supervisor left behind
     check_ports
     STARTING=1
     # shellcheck disable=SC2086  # a list

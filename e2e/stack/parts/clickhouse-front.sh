@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2155  # these functions do not fail
-# Users, roles and row policies for the engine. With a real server there is no front: parts/clickhouse.sh then
-# listens on this part's port itself.
+# Users, roles and row policies for the engine, which has no place for them.
 SEPTEM_FRONT_ADMIN_PASSWORD=$(secret clickhouse-admin)
 SEPTEM_FRONT_ENGINE_PASSWORD=$(secret clickhouse-engine)
 export SEPTEM_FRONT_ADMIN_PASSWORD SEPTEM_FRONT_ENGINE_PASSWORD

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The engine out of libchdb, or a real server where the machine has one.
+# The engine out of libchdb.
 data=$STATE/data/clickhouse
 mkdir -p "$data" "$STATE/config"
 hash() { secret "$1" | tr -d '\n' | sha256sum | cut -d' ' -f1; }

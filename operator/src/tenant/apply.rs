@@ -6,7 +6,7 @@ use sql::clickhouse::ddl;
 use sqlx::PgConnection;
 
 use super::{
-    observe::{Observed, observe, observe_policies},
+    observe::{Observed, ObservedTenant, observe, observe_policies},
     validate::Desired,
 };
 use crate::{
@@ -17,13 +17,12 @@ use crate::{
 /// exists in Kubernetes.
 pub fn check_conflicts(desired: &Desired, observed: &Observed, gone: bool) -> Result<(), Refusal> {
     let conflict = |message: String| Err(Refusal::of_spec(Reason::NameConflict, message));
-    if let Some(row) = &observed.row {
-        if row.served && row.resource_uid != desired.uid && !gone {
-            return conflict(format!(
-                "spec.tenantId: {} belongs to Tenant {}",
-                desired.id, row.resource
-            ));
-        }
+    let other = |row: &&ObservedTenant| row.served && row.resource_uid != desired.uid && !gone;
+    if let Some(row) = observed.row.as_ref().filter(other) {
+        return conflict(format!(
+            "spec.tenantId: {} belongs to Tenant {}",
+            desired.id, row.resource
+        ));
     }
     match &observed.slug_taken_by {
         Some(other) => conflict(format!(

@@ -90,7 +90,9 @@ fn a_registry_that_says_the_same_is_left_alone() {
         |o| o.row.as_mut().unwrap().state = "Suspended".into(),
         |o| o.row.as_mut().unwrap().served = false,
         |o| o.has_admin_role = false,
-        |o| drop(o.modules.insert("hr".into())),
+        |o| {
+            o.modules.insert("hr".into());
+        },
         |o| o.admins.clear(),
     ];
     for (i, change) in changes.into_iter().enumerate() {

@@ -314,6 +314,17 @@ impl World {
         answer.text().await.unwrap()
     }
 
+    /// Asks Connect to `stop` or `resume` this world's connector.
+    pub async fn connector(&self, what: &str) {
+        let url = format!(
+            "{}/connectors/cdc-{}/{what}",
+            env("CONNECT_URL"),
+            self.database()
+        );
+        let answer = self.http.put(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{what}: {}", answer.status());
+    }
+
     /// Removes everything; the operator withdraws its resources first.
     async fn end(self) {
         let all =
@@ -345,11 +356,11 @@ impl World {
             .delete(&self.name, &DeleteParams::default())
             .await
             .unwrap();
+        // A test may have ended it already.
         let namespaces = Api::<Namespace>::all(self.client.clone());
-        namespaces
+        let _ = namespaces
             .delete(&self.name, &DeleteParams::default())
-            .await
-            .unwrap();
+            .await;
 
         let database = self.database();
         let connector = format!("{}/connectors/cdc-{database}", env("CONNECT_URL"));

@@ -27,12 +27,20 @@ pub fn literal(text: &str) -> String {
 
 /// `{module}__{model}__g{N}`: unambiguous, since names hold no double underscore.
 pub fn table_name(name: &ModelName, generation: Generation) -> String {
-    format!("{}__{}__g{generation}", name.module.as_str(), name.model.as_str())
+    format!(
+        "{}__{}__g{generation}",
+        name.module.as_str(),
+        name.model.as_str()
+    )
 }
 
 /// The table with its database, quoted.
 pub fn table(name: &ModelName, generation: Generation) -> String {
-    format!("{}.{}", quote_text(DATABASE), quote_text(&table_name(name, generation)))
+    format!(
+        "{}.{}",
+        quote_text(DATABASE),
+        quote_text(&table_name(name, generation))
+    )
 }
 
 /// The role whose row policy shows one tenant, chosen per request with `role=`.
@@ -52,7 +60,9 @@ pub fn value_type(field_type: &FieldType) -> String {
         FieldType::Int64 | FieldType::Time => "Int64".into(),
         FieldType::Float64 => "Float64".into(),
         FieldType::Decimal { precision, scale } => format!("Decimal({precision}, {scale})"),
-        FieldType::Text { .. } | FieldType::Json | FieldType::Bytes | FieldType::Inet => "String".into(),
+        FieldType::Text { .. } | FieldType::Json | FieldType::Bytes | FieldType::Inet => {
+            "String".into()
+        }
         FieldType::Uuid => "UUID".into(),
         FieldType::Date => "Date32".into(),
         FieldType::Timestamp => "DateTime64(6, 'UTC')".into(),

@@ -5,12 +5,14 @@ pub mod ddl;
 pub mod delete;
 pub mod insert;
 pub mod select;
+mod size;
 pub mod update;
 
 #[cfg(test)]
 mod statement_tests;
 
 pub use binds::array_literal;
+pub use size::RECORD_BYTES_MAX;
 
 use model::{FieldType, Ident, ModelName, ScalarType};
 
@@ -32,7 +34,11 @@ pub fn quote_text(name: &str) -> String {
 /// `standard_conforming_strings` decides what a backslash means, so a literal with one is written in E form.
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }
 
 /// `"module"."model"`.

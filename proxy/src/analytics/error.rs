@@ -1,8 +1,10 @@
 //! What can go wrong behind an analytics request, and what the client is told of it.
 
-use std::error::Error as _;
-
-use crate::problem::{FieldCode, FieldError, Problem, ProblemKind};
+use crate::{
+    problem::{FieldCode, Problem, ProblemKind},
+    query::refuse,
+    telemetry::chain_of,
+};
 
 /// Why a query was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +52,7 @@ impl Error {
     /// What the client is told; and one log line where it is our fault or a neighbour's.
     pub(super) fn into_problem(self, query_id: &str) -> Problem {
         let problem = self.problem();
-        let chain = || {
-            let causes = std::iter::successors(self.source(), |e| (*e).source());
-            causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-        };
+        let chain = || chain_of(&self);
         match (&self, problem.kind) {
             (Self::FenceMismatch, _) => tracing::error!(
                 query_id,
@@ -84,12 +83,11 @@ impl Error {
             Self::Exception {
                 about_time_zone: true,
                 ..
-            } => Problem::invalid(vec![FieldError {
-                field: "timeZone".into(),
-                code: FieldCode::InvalidValue,
-                message: "is not known to the analytics store".into(),
-                row: None,
-            }]),
+            } => Problem::invalid(vec![refuse(
+                "timeZone",
+                FieldCode::InvalidValue,
+                "is not known to the analytics store",
+            )]),
             Self::Exception { code, .. } => match code {
                 // TIMEOUT_EXCEEDED, TOO_SLOW, QUERY_WAS_CANCELLED.
                 159 | 160 | 394 => timeout(),

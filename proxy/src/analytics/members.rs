@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::problem::{FieldCode, FieldError, Problem, ProblemKind};
+use crate::{
+    problem::{FieldCode, FieldError, Problem, ProblemKind},
+    query::refuse,
+};
 
 /// Members that are known and not served yet: told apart from a misspelling.
 const LATER: [&str; 14] = [
@@ -58,7 +61,7 @@ impl Members {
     /// The members of an object that stands at `path`.
     pub fn at(path: String, object: Object<Box<RawValue>>) -> Result<Self, FieldError> {
         match object.duplicate {
-            Some(name) => Err(error(
+            Some(name) => Err(refuse(
                 &format!("{path}{name}"),
                 FieldCode::Duplicate,
                 "appears twice",
@@ -86,29 +89,19 @@ impl Members {
 
     /// An error of the member of that name.
     pub fn error(&self, name: &str, code: FieldCode, message: impl Into<String>) -> FieldError {
-        error(&format!("{}{name}", self.path), code, message)
+        refuse(&format!("{}{name}", self.path), code, message)
     }
 
     /// An error for each member that nobody took.
     pub fn unknown(&self) -> Vec<FieldError> {
-        let refuse = |(name, _): &(String, _)| {
+        let unknown = |(name, _): &(String, _)| {
             let message = match LATER.contains(&name.as_str()) {
                 true => "is not served yet",
                 false => "is not a member of an analytics request",
             };
             self.error(name, FieldCode::UnknownField, message)
         };
-        self.members.iter().map(refuse).collect()
-    }
-}
-
-/// An error of one member, or of a path below one. A name of the client's is repeated up to 64 characters.
-pub(super) fn error(field: &str, code: FieldCode, message: impl Into<String>) -> FieldError {
-    FieldError {
-        field: field.chars().take(64).collect(),
-        code,
-        message: message.into(),
-        row: None,
+        self.members.iter().map(unknown).collect()
     }
 }
 

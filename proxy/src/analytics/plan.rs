@@ -12,13 +12,10 @@ use sql::{
     filter::Filter,
 };
 
-use super::{
-    members::error,
-    request::{Asked, MetricAsked, OrderAsked},
-};
+use super::request::{Asked, MetricAsked, OrderAsked};
 use crate::{
     problem::{FieldCode, FieldError, Problem},
-    query::{FILTERS_MAX, parse_condition},
+    query::{FILTERS_MAX, parse_condition, refuse, shown},
 };
 
 /// How a value of the answer is printed.
@@ -90,9 +87,9 @@ pub(super) fn plan(
 
 fn column<'a>(model: &'a ModuleModel, path: &str, name: &str) -> Result<&'a Column, FieldError> {
     model.column(name).ok_or_else(|| {
-        let shown: String = name.chars().take(64).collect();
+        let shown = shown(name);
         let message = format!("{shown} is not a field of {}", model.name().model.as_str());
-        error(path, FieldCode::UnknownField, message)
+        refuse(path, FieldCode::UnknownField, message)
     })
 }
 
@@ -113,7 +110,7 @@ fn plan_dimensions(
         .collect();
     let names: HashSet<_> = columns.iter().map(|c| c.name.as_str()).collect();
     if names.len() < columns.len() {
-        wrong.push(error(
+        wrong.push(refuse(
             "groupBy",
             FieldCode::Duplicate,
             "names a field twice",
@@ -126,19 +123,19 @@ fn plan_dimensions(
                 column.name.as_str(),
                 column.field_type.name()
             );
-            wrong.push(error("groupBy", FieldCode::InvalidValue, message));
+            wrong.push(refuse("groupBy", FieldCode::InvalidValue, message));
         }
     }
     let is_moment = |c: &&Column| matches!(c.field_type, FieldType::Timestamp | FieldType::Date);
     let moments: Vec<_> = columns.iter().copied().filter(is_moment).collect();
     if asked.interval.is_some() && moments.len() != 1 && columns.len() == asked.group_by.len() {
         let message = "needs exactly one field of type timestamp or date in groupBy";
-        wrong.push(error("groupByInterval", FieldCode::InvalidValue, message));
+        wrong.push(refuse("groupByInterval", FieldCode::InvalidValue, message));
     }
     let is_day_or_longer = !matches!(asked.interval, Some(Interval::Minute | Interval::Hour));
     if !is_day_or_longer && moments.iter().any(|c| c.field_type == FieldType::Date) {
         let message = "is day, week, month or year for a date";
-        wrong.push(error("groupByInterval", FieldCode::InvalidValue, message));
+        wrong.push(refuse("groupByInterval", FieldCode::InvalidValue, message));
     }
     let dimension = |column: &Column| match (asked.interval, &column.field_type) {
         (Some(interval), FieldType::Timestamp) => {
@@ -203,7 +200,7 @@ fn plan_metrics(
         let name = name_of(metric, asked);
         if outputs.iter().any(|o| o.name == name) {
             let path = format!("{}alias", metric.path);
-            wrong.push(error(
+            wrong.push(refuse(
                 &path,
                 FieldCode::Duplicate,
                 format!("the answer has {name} already; give an alias"),
@@ -243,7 +240,7 @@ fn plan_metric(model: &ModuleModel, asked: &MetricAsked) -> Result<Metric, Field
             column.name.as_str(),
             column.field_type.name()
         );
-        return Err(error(&path, FieldCode::InvalidOperator, message));
+        return Err(refuse(&path, FieldCode::InvalidOperator, message));
     }
     Ok(Metric {
         aggregate,
@@ -287,7 +284,7 @@ fn plan_filter(
         .flat_map(|(field, texts)| texts.iter().map(move |text| (field, text)));
     if conditions.clone().count() > FILTERS_MAX {
         let message = format!("takes at most {FILTERS_MAX} conditions");
-        wrong.push(error("filters", FieldCode::LimitExceeded, message));
+        wrong.push(refuse("filters", FieldCode::LimitExceeded, message));
         return Filter::And(Vec::new());
     }
     let mut filters = Vec::new();
@@ -297,9 +294,9 @@ fn plan_filter(
             Ok(filter) if is_answerable(&filter) => filters.push(filter),
             Ok(_) => {
                 let message = "an array that is null is stored as empty in analytics, so this cannot be answered";
-                wrong.push(error(&path, FieldCode::InvalidOperator, message));
+                wrong.push(refuse(&path, FieldCode::InvalidOperator, message));
             }
-            Err(refused) => wrong.push(error(&path, refused.code, refused.message)),
+            Err(refused) => wrong.push(refuse(&path, refused.code, refused.message)),
         }
     }
     Filter::And(filters)
@@ -322,10 +319,10 @@ fn plan_order(
             Some(i) if i < dimensions => Key::Dimension(i),
             Some(i) => Key::Metric(i - dimensions),
             None => {
-                let shown: String = name.chars().take(64).collect();
+                let shown = shown(name);
                 let message =
                     format!("{shown} is neither in groupBy nor an aggregate of the answer");
-                wrong.push(error("order", FieldCode::UnknownField, message));
+                wrong.push(refuse("order", FieldCode::UnknownField, message));
                 continue;
             }
         };

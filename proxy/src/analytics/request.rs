@@ -8,8 +8,11 @@ use sql::clickhouse::{
     query::{Deleted, Interval},
 };
 
-use super::members::{Members, Object, OneOrMany, error};
-use crate::problem::{FieldCode, FieldError, Problem};
+use super::members::{Members, Object, OneOrMany};
+use crate::{
+    problem::{FieldCode, FieldError, Problem},
+    query::refuse,
+};
 
 /// Groups in an answer when the request does not say.
 pub const LIMIT_DEFAULT: u32 = 1_000;
@@ -75,7 +78,7 @@ impl Asked {
             .flatten()
             .map_or(Vec::new(), Into::into);
         if group_by.len() > GROUP_BY_MAX {
-            wrong.push(error(
+            wrong.push(refuse(
                 "groupBy",
                 FieldCode::LimitExceeded,
                 format!("takes at most {GROUP_BY_MAX} fields"),
@@ -126,12 +129,12 @@ fn parse_metrics(members: &mut Members) -> Result<Vec<MetricAsked>, Vec<FieldErr
         let metric = parse_metric(members, String::new(), None)?;
         return Ok(vec![metric]);
     };
-    let refuse = |code, message: &str| Err(one(error("metrics", code, message)));
+    let fail = |code, message: &str| Err(one(refuse("metrics", code, message)));
     if listed.is_empty() {
-        return refuse(FieldCode::InvalidValue, "must not be empty");
+        return fail(FieldCode::InvalidValue, "must not be empty");
     }
     if listed.len() > METRICS_MAX {
-        return refuse(
+        return fail(
             FieldCode::LimitExceeded,
             &format!("takes at most {METRICS_MAX} entries"),
         );
@@ -142,7 +145,7 @@ fn parse_metrics(members: &mut Members) -> Result<Vec<MetricAsked>, Vec<FieldErr
             .map_err(one)?
             .is_some()
         {
-            return Err(one(error(
+            return Err(one(refuse(
                 name,
                 FieldCode::InvalidValue,
                 "cannot stand beside metrics",
@@ -181,23 +184,23 @@ fn parse_metric(
     let field = members
         .take::<String>("field", "the name of a field")
         .map_err(one)?;
-    let refuse = |name: &str, code, message: &str| Err(one(members.error(name, code, message)));
+    let fail = |name: &str, code, message: &str| Err(one(members.error(name, code, message)));
     let Some(word) = word else {
-        return refuse(
+        return fail(
             "aggregate",
             FieldCode::Required,
             "is needed: count, sum, avg, min or max",
         );
     };
     let Some(aggregate) = Aggregate::ALL.into_iter().find(|a| a.as_str() == word) else {
-        return refuse(
+        return fail(
             "aggregate",
             FieldCode::InvalidValue,
             "is one of count, sum, avg, min, max",
         );
     };
     if field.is_none() && aggregate != Aggregate::Count {
-        return refuse(
+        return fail(
             "field",
             FieldCode::Required,
             &format!("is needed for {word}"),
@@ -205,7 +208,7 @@ fn parse_metric(
     }
     if !alias.as_deref().is_none_or(is_alias) {
         let message = "has 1 to 63 letters, digits and underscores and starts with a letter";
-        return refuse("alias", FieldCode::InvalidValue, message);
+        return fail("alias", FieldCode::InvalidValue, message);
     }
     Ok(MetricAsked {
         aggregate,
@@ -228,7 +231,7 @@ fn parse_interval(members: &mut Members) -> Result<Option<Interval>, FieldError>
     };
     match Interval::ALL.into_iter().find(|i| i.as_str() == text) {
         Some(interval) => Ok(Some(interval)),
-        None => Err(error(
+        None => Err(refuse(
             "groupByInterval",
             FieldCode::InvalidValue,
             format!("is {expected}"),
@@ -240,7 +243,7 @@ fn parse_time_zone(members: &mut Members) -> Result<Tz, FieldError> {
     let expected = "a time zone such as Europe/Berlin";
     let text = members.take::<String>("timeZone", expected)?;
     text.map_or(Ok(Tz::UTC), |t| t.parse()).map_err(|_| {
-        error(
+        refuse(
             "timeZone",
             FieldCode::InvalidValue,
             format!("must be {expected} (IANA)"),
@@ -254,7 +257,7 @@ fn parse_filters(members: &mut Members) -> Result<Vec<(String, Vec<String>)>, Fi
         return Ok(Vec::new());
     };
     match object.duplicate {
-        Some(name) => Err(error(
+        Some(name) => Err(refuse(
             &format!("filters.{name}"),
             FieldCode::Duplicate,
             "appears twice; use a list",
@@ -273,7 +276,7 @@ fn parse_deleted(members: &mut Members) -> Result<Deleted, FieldError> {
         None | Some("exclude") => Ok(Deleted::Exclude),
         Some("include") => Ok(Deleted::Include),
         Some("only") => Ok(Deleted::Only),
-        Some(_) => Err(error(
+        Some(_) => Err(refuse(
             "deleted",
             FieldCode::InvalidValue,
             format!("must be {expected}"),
@@ -287,7 +290,7 @@ fn parse_order(members: &mut Members) -> Result<Vec<OrderAsked>, FieldError> {
         return Ok(Vec::new());
     };
     let malformed = || {
-        error(
+        refuse(
             "order",
             FieldCode::InvalidValue,
             format!("must be {expected}"),
@@ -295,6 +298,14 @@ fn parse_order(members: &mut Members) -> Result<Vec<OrderAsked>, FieldError> {
     };
     let mut order: Vec<OrderAsked> = Vec::new();
     for key in text.split(',') {
+        // Asked before the next one is held against those before it: a body has room for very many.
+        if order.len() == GROUP_BY_MAX {
+            return Err(refuse(
+                "order",
+                FieldCode::LimitExceeded,
+                format!("takes at most {GROUP_BY_MAX} keys"),
+            ));
+        }
         let mut words = key.trim_matches(' ').split('.').peekable();
         let name = words
             .next()
@@ -315,20 +326,13 @@ fn parse_order(members: &mut Members) -> Result<Vec<OrderAsked>, FieldError> {
             return Err(malformed());
         }
         if order.iter().any(|o| o.name == name) {
-            return Err(error("order", FieldCode::Duplicate, "names a key twice"));
+            return Err(refuse("order", FieldCode::Duplicate, "names a key twice"));
         }
         order.push(OrderAsked {
             name,
             descending,
             nulls_first,
         });
-    }
-    if order.len() > GROUP_BY_MAX {
-        return Err(error(
-            "order",
-            FieldCode::LimitExceeded,
-            format!("takes at most {GROUP_BY_MAX} keys"),
-        ));
     }
     Ok(order)
 }
@@ -338,7 +342,7 @@ fn parse_limit(members: &mut Members) -> Result<u32, FieldError> {
         .take::<u32>("limit", "a whole number, 0 or more")?
         .unwrap_or(LIMIT_DEFAULT);
     if limit > LIMIT_MAX {
-        return Err(error(
+        return Err(refuse(
             "limit",
             FieldCode::LimitExceeded,
             format!("is at most {LIMIT_MAX}"),

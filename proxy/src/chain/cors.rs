@@ -4,13 +4,12 @@ use std::collections::HashSet;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use crate::exchange::Reply;
+use crate::exchange::{METHODS, Reply};
 
 /// Browsers cap it at two hours.
 const MAX_AGE_SECONDS: &str = "7200";
-const METHODS: &str = "GET, HEAD, POST, PATCH, PUT, DELETE";
 const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, Idempotency-Key, X-Request-Id, Traceparent";
-const EXPOSED: &str = "ETag, Link, Location, Retry-After, X-Request-Id";
+const EXPOSED: &str = "ETag, Link, Location, Preference-Applied, Retry-After, X-Request-Id";
 
 /// The origin of the request, if browsers there may read the answer.
 pub fn allowed_origin<'a>(

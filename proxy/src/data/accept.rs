@@ -37,12 +37,20 @@ fn takes_json(range: &str) -> bool {
     names_json && !refused
 }
 
-/// 415 unless the body says that it is JSON, in UTF-8 if it says so at all.
+/// 415 when the body says that it is something else than JSON in UTF-8. A body that says nothing is read as JSON, as
+/// PostgREST does: there is one type that it can be, and whether it is one shows.
 pub(crate) fn require_json_body(headers: &HeaderMap) -> Result<(), Problem> {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
+    let mut said = headers.get_all(header::CONTENT_TYPE).iter();
+    if said.all(|value| value.to_str().is_ok_and(is_json)) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemKind::UnsupportedMediaType,
+        "The body is read as application/json only.",
+    ))
+}
+
+fn is_json(value: &str) -> bool {
     let mut parts = value.split(';').map(str::trim);
     let is_json = parts
         .next()
@@ -52,13 +60,7 @@ pub(crate) fn require_json_body(headers: &HeaderMap) -> Result<(), Problem> {
         !lower.starts_with("charset=")
             || matches!(lower.as_str(), "charset=utf-8" | "charset=\"utf-8\"")
     });
-    if is_json && is_utf8 {
-        return Ok(());
-    }
-    Err(Problem::new(
-        ProblemKind::UnsupportedMediaType,
-        "The body is read as application/json only.",
-    ))
+    is_json && is_utf8
 }
 
 #[cfg(test)]
@@ -92,13 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_from_whoever_says_so() {
-        assert!(require_json_body(&HeaderMap::new()).is_err());
+    fn json_is_read_unless_the_body_says_otherwise() {
+        assert!(require_json_body(&HeaderMap::new()).is_ok());
+        let mut both = headers(header::CONTENT_TYPE, "application/json");
+        both.append(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+        assert!(require_json_body(&both).is_err());
         for (value, good) in [
             ("application/json", true),
             ("application/json; charset=UTF-8", true),
             ("application/json; charset=latin1", false),
             ("text/json", false),
+            ("", false),
             ("application/merge-patch+json", false),
         ] {
             assert_eq!(

@@ -10,12 +10,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{
-    problem::{FieldCode, FieldError, Problem, ProblemKind},
+    problem::{ERRORS_MAX, FieldCode, FieldError, Problem, ProblemKind},
     query::refuse,
 };
 
-/// Most errors that are told of one body.
-const ERRORS_MAX: usize = 100;
 /// Columns that nobody sets.
 const SERVER_KEPT: [&str; 7] = [
     "tenant_id",

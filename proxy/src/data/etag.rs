@@ -22,13 +22,16 @@ pub(super) fn if_match(headers: &HeaderMap) -> Option<IfMatch> {
     if tags.iter().any(|t| t == "*") {
         return Some(IfMatch::Any);
     }
-    // Strong comparison: a weak tag matches nothing.
-    let version = |tag: &String| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+    // Strong comparison, to the letter: a weak tag matches nothing, nor does a number that we do not spell so.
+    let version = |text: &String| {
+        let version: i64 = text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?;
+        (*text == tag(&version.to_string())).then_some(version)
+    };
     Some(IfMatch::Versions(tags.iter().filter_map(version).collect()))
 }
 
 /// Whether `If-None-Match` names this tag; comparison is weak.
-pub(super) fn is_none_match(headers: &HeaderMap, tag: &str) -> bool {
+pub(crate) fn is_none_match(headers: &HeaderMap, tag: &str) -> bool {
     let strong = |t: &String| t.strip_prefix("W/").unwrap_or(t) == tag;
     tags(headers, header::IF_NONE_MATCH)
         .is_some_and(|tags| tags.iter().any(|t| t == "*" || strong(t)))
@@ -68,7 +71,9 @@ mod tests {
         );
         assert_eq!(if_match("*"), Some(IfMatch::Any));
         assert_eq!(if_match("W/\"3\""), Some(IfMatch::Versions(vec![])));
-        assert_eq!(if_match("3"), Some(IfMatch::Versions(vec![])));
+        for not_ours in ["3", "\"03\"", "\"+3\"", "\"3", "\"\"", "\""] {
+            assert_eq!(if_match(not_ours), Some(IfMatch::Versions(vec![])));
+        }
         let none_match = |value| is_none_match(&of(header::IF_NONE_MATCH, value), "\"3\"");
         assert!(none_match("W/\"3\"") && none_match("\"1\",\"3\"") && none_match("*"));
         assert!(!none_match("\"4\"") && !is_none_match(&HeaderMap::new(), "\"3\""));

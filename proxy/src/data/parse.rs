@@ -155,15 +155,14 @@ fn keep<T>(errors: &mut Vec<FieldError>, result: Result<T, FieldError>, take: im
 }
 
 fn unknown_parameter(name: &str) -> FieldError {
-    let shown: String = name.chars().take(64).collect();
     if LATER.contains(&name) {
         return refuse(
-            &shown,
+            name,
             FieldCode::UnknownField,
             "is a parameter that is not served yet",
         );
     }
-    refuse(&shown, FieldCode::UnknownField, "is not a parameter here")
+    refuse(name, FieldCode::UnknownField, "is not a parameter here")
 }
 
 fn known_parameter(model: &ModuleModel, name: &str) -> Result<(), FieldError> {
@@ -171,12 +170,11 @@ fn known_parameter(model: &ModuleModel, name: &str) -> Result<(), FieldError> {
         Some(_) => Ok(()),
         None if LATER.contains(&name) => Err(unknown_parameter(name)),
         None => {
-            let shown: String = name.chars().take(64).collect();
             let message = format!(
                 "is neither a parameter nor a field of {}",
                 model.name().model.as_str()
             );
-            Err(refuse(&shown, FieldCode::UnknownField, message))
+            Err(refuse(name, FieldCode::UnknownField, message))
         }
     }
 }

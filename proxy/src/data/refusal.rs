@@ -1,7 +1,10 @@
 //! What a failed statement is to a client: a problem with fields of the model, never a name or a text of the database.
 
 use model::ModuleModel;
-use sql::postgres::ddl::{check_name, primary_key_name, reference_name, unique_name};
+use sql::postgres::{
+    RECORD_BYTES_MAX,
+    ddl::{check_name, primary_key_name, reference_name, unique_name},
+};
 
 use crate::{
     postgres::DatabaseError,
@@ -42,6 +45,11 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
             ProblemKind::TooLarge,
             "The answer is too large; ask for fewer rows or fields.",
         ),
+        DatabaseError::RecordTooLarge => {
+            let detail =
+                format!("The record would be larger than {RECORD_BYTES_MAX} bytes of JSON text.");
+            Problem::new(ProblemKind::TooLarge, detail)
+        }
         DatabaseError::NotUnique(constraint) => conflict(not_unique(model, &constraint)),
         DatabaseError::ReferenceMissing(constraint) => {
             let fields = model.fields().iter().filter(|f| f.references.is_some());

@@ -86,7 +86,11 @@ pub enum DatabaseError {
     /// 23503 with the name of the foreign key.
     #[error("a reference is missing")]
     ReferenceMissing(String),
-    /// 23502, 23514 or 22***, with the name of the check where there is one.
+    /// 22012: the record would be larger than `sql::postgres::RECORD_BYTES_MAX`. The one division that we write is there
+    /// to say so.
+    #[error("the record is too large")]
+    RecordTooLarge,
+    /// 23502, 23514, 54000 or 22***, with the name of the check where there is one.
     #[error("a value was refused ({code})")]
     Invalid {
         /// SQLSTATE.
@@ -117,7 +121,9 @@ impl From<ServerError> for DatabaseError {
             "26000" | "0A000" | "42703" | "42P01" | "3F000" => Self::StaleSchema(error.code),
             "23505" => Self::NotUnique(constraint.unwrap_or_default()),
             "23503" => Self::ReferenceMissing(constraint.unwrap_or_default()),
-            "23502" | "23514" => Self::Invalid {
+            "22012" => Self::RecordTooLarge,
+            // 54000: an index, or a page, cannot hold the value.
+            "23502" | "23514" | "54000" => Self::Invalid {
                 code: error.code,
                 constraint,
             },

@@ -111,14 +111,11 @@ fn scan_member(
             scan.take(".");
             scan_condition(model, field, scan)
         }
-        (field, _) => {
-            let shown: String = field.chars().take(64).collect();
-            Err(refuse(
-                &shown,
-                FieldCode::InvalidOperator,
-                "needs an operator and a value, such as eq.1",
-            ))
-        }
+        (field, _) => Err(refuse(
+            field,
+            FieldCode::InvalidOperator,
+            "needs an operator and a value, such as eq.1",
+        )),
     }
 }
 

@@ -22,7 +22,7 @@ use pingora::{
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::timeout;
 
-use super::{METHODS, body, target};
+use super::{body, target};
 use crate::{
     caller::TraceId,
     chain::{
@@ -32,7 +32,7 @@ use crate::{
         trace,
     },
     config::Config,
-    exchange::{Reply, Request},
+    exchange::{METHODS, Reply, Request},
     problem::{Problem, ProblemKind},
 };
 
@@ -108,6 +108,8 @@ impl Edge {
             .map_or(Route::Unknown, |path| Route::parse(&method, path));
         context.route = route.class();
         let (deadline, bytes_max) = (route.deadline(), route.body_bytes_max());
+        let writes = route.writes(&method);
+        let mut handled = false;
         let road = async {
             let trace = context.trace.clone();
             let admitted = self
@@ -128,10 +130,16 @@ impl Edge {
                 headers,
                 body,
             };
+            handled = true;
             self.chain.answer(&admitted, &request).await
         };
         match timeout(deadline, road).await {
             Ok(outcome) => outcome,
+            // Whoever gave up on a write cannot say that it was not carried out.
+            Err(_) if handled && writes => Err(Problem::new(
+                ProblemKind::OutcomeUnknown,
+                "The write took too long; it may have been carried out.",
+            )),
             Err(_) => Err(Problem::new(
                 ProblemKind::Timeout,
                 "The request took too long.",

@@ -4,7 +4,10 @@
 //! `Content-Length`, a space in the target. A proxy that differs from its neighbours in what a request is can be
 //! used to smuggle one, so what is ambiguous ends here, and the connection with it.
 
-use crate::problem::{Problem, ProblemKind};
+use crate::{
+    exchange::METHODS,
+    problem::{Problem, ProblemKind},
+};
 
 /// Most bytes of request line and headers together.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -81,7 +84,7 @@ impl<'a> StartLine<'a> {
         }
         if method == b"CONNECT" {
             let mut problem = Problem::new(ProblemKind::MethodNotAllowed, "This is not a tunnel.");
-            problem.allow = Some(super::METHODS);
+            problem.allow = Some(METHODS);
             return Err(problem);
         }
         let visible = !target.is_empty() && target.iter().all(|b| b.is_ascii_graphic());

@@ -2,7 +2,7 @@
 
 use model::{Column, FieldType};
 
-use super::{quote, value_type};
+use super::{literal, quote, value_type};
 use crate::filter::{Comparison, Condition, Filter, Test};
 
 /// The column of a record's id: its 16 bytes in network order, since the type UUID compares its second half first.
@@ -71,7 +71,7 @@ fn render_condition(Condition { column, test }: &Condition, params: &mut Params)
         }
         Test::In(values) if values.is_empty() => "false".to_owned(),
         Test::In(values) => {
-            let values: Vec<_> = values.iter().map(|v| operand(column, v, params)).collect();
+            let values = list(column, values, params);
             // IN casts the list to the column's type, which cuts digits or overflows.
             let is_decimal = matches!(column.field_type, FieldType::Decimal { .. });
             let name = if is_decimal {
@@ -79,7 +79,7 @@ fn render_condition(Condition { column, test }: &Condition, params: &mut Params)
             } else {
                 name
             };
-            format!("{name} IN ({})", values.join(", "))
+            format!("{name} IN ({values})")
         }
         Test::IsNull => format!("{name} IS NULL"),
         Test::IsBool(true) => format!("ifNull({name}, false)"),
@@ -120,17 +120,44 @@ fn operand(column: &Column, value: &str, params: &mut Params) -> String {
     if is_id(column) {
         return format!("UUIDStringToNum({})", params.push("String", value));
     }
+    params.push(&operand_type(column), spelled(column, value))
+}
+
+/// Canonical values as one parameter, whatever their number: the server takes a thousand parameters, not more. A JSON
+/// array in a text, since a list of texts has escapes of its own within those of a parameter.
+fn list(column: &Column, values: &[String], params: &mut Params) -> String {
+    let values: Vec<_> = values.iter().map(|v| spelled(column, v)).collect();
+    let json = serde_json::to_string(&values).expect("texts are plain data");
+    let texts = format!(
+        "JSONExtract({}, 'Array(String)')",
+        params.push("String", json)
+    );
+    if is_id(column) {
+        return format!("arrayMap(x -> UUIDStringToNum(x), {texts})");
+    }
+    match operand_type(column).as_str() {
+        "String" => texts,
+        other => format!("CAST({texts}, {})", literal(&format!("Array({other})"))),
+    }
+}
+
+/// The type that the column compares with exactly.
+fn operand_type(column: &Column) -> String {
     match &column.field_type {
         // A filter may name more digits than the field has: 38 before and 38 behind the point hold them all, and
         // as Decimal256 the comparison cannot overflow.
-        FieldType::Decimal { .. } => params.push("Decimal(76, 38)", value),
-        FieldType::Timestamp => {
-            let value = value.trim_end_matches('Z').replace('T', " ");
-            params.push("DateTime64(6, 'UTC')", value)
-        }
-        FieldType::Time => params.push("Int64", microseconds(value).to_string()),
-        FieldType::Enum { .. } => params.push("String", value),
-        other => params.push(&value_type(other), value),
+        FieldType::Decimal { .. } => "Decimal(76, 38)".to_owned(),
+        FieldType::Enum { .. } => "String".to_owned(),
+        other => value_type(other),
+    }
+}
+
+/// A canonical value as that type is read.
+fn spelled(column: &Column, value: &str) -> String {
+    match &column.field_type {
+        FieldType::Timestamp => value.trim_end_matches('Z').replace('T', " "),
+        FieldType::Time => microseconds(value).to_string(),
+        _ => value.to_owned(),
     }
 }
 

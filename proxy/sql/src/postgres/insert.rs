@@ -4,7 +4,7 @@ use model::{Column, ModelName, ModuleModel, Reference, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
-    quote, select, table,
+    quote, select, size, table,
 };
 use crate::Statement;
 
@@ -23,7 +23,7 @@ pub struct NewRow<'a> {
     pub values: &'a [Option<String>],
 }
 
-/// The statement that creates a row and answers `returning`; no row when a parent is not there.
+/// The statement that creates a row and answers `returning`, then the guard of its size where it needs one; no row when a parent is not there.
 ///
 /// Parents are locked by [`lock_parent`] in an earlier statement of the same transaction. That they live is asked
 /// again here, in a younger snapshot, since nothing else in a pipeline could stop this statement.
@@ -51,11 +51,12 @@ pub fn insert(model: &ModuleModel, row: &NewRow<'_>, returning: &[Column]) -> St
         some => format!(" where {}", some.join(" and ")),
     };
     let text = format!(
-        "insert into {} ({}) select {}{condition} returning {}",
+        "insert into {} ({}) select {}{condition} returning {}{}",
         table(model.name()),
         names.join(", "),
         values.join(", "),
         select::list(returning),
+        size::guard(model),
     );
     binds.finish(text)
 }

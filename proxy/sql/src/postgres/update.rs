@@ -5,7 +5,7 @@ use model::{Column, Field, ModelName, ModuleModel, TenantId};
 use super::{
     binds::{Binds, TENANT},
     insert::{lives, target_of},
-    quote, select, table,
+    quote, select, size, table,
 };
 use crate::Statement;
 
@@ -37,7 +37,7 @@ pub fn lock_row(tenant: &TenantId, model: &ModelName, id: &str) -> Statement {
     binds.finish(text)
 }
 
-/// The statement that changes a row, adds 1 to its version and answers `returning`; no row when it is not there,
+/// The statement that changes a row, adds 1 to its version and answers `returning`, then the guard of its size; no row when it is not there,
 /// has another version, or a new parent is not there.
 pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Column]) -> Statement {
     let mut binds = Binds::new(&change.tenant);
@@ -69,11 +69,12 @@ pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Column]) ->
         sets.push(format!("{} = {expression}", quote(&field.name)));
     }
     let text = format!(
-        "update {} set {} where {} returning {}",
+        "update {} set {} where {} returning {}{}",
         table(model.name()),
         sets.join(", "),
         conditions.join(" and "),
         select::list(returning),
+        size::guard(model),
     );
     binds.finish(text)
 }

@@ -1,0 +1,310 @@
+//! One look at everything that hangs on a DataPlane, bringing in order what is not.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crds::{ConditionType, DataPlane, Reason, condition::State};
+
+use super::{
+    analytics::ensure_analytics,
+    capture::{ObservedCapture, observe_capture},
+    connector::{ObservedConnector, Restarts, ensure_connector, watch_connector},
+    fetch::{Endpoints, fetch},
+    status::WalRate,
+};
+use crate::{
+    context::{Context, uids},
+    error::Error,
+    module_model,
+    outcome::LOOK_AGAIN,
+    plane::{Capture, Plane},
+    postgres::bootstrap,
+    report::Stage,
+    telemetry::chain,
+    tenant,
+};
+
+/// Between two reads of the Secrets: a new password is noticed within this.
+const SECRETS_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks for published resources that exist no longer.
+const ABSENT_INTERVAL: Duration = Duration::from_secs(60);
+/// Looks in a row without capture before models are told: a restart of Connect is not their concern.
+const PATIENCE_LOOKS: u32 = 3;
+
+/// What is remembered from one look to the next.
+#[derive(Default)]
+pub struct Memory {
+    endpoints: Option<(Endpoints, Instant)>,
+    plane: Option<Arc<Plane>>,
+    /// When roles, privileges and ClickHouse's users were last brought in order.
+    ordered: Option<Instant>,
+    analytics_ready: bool,
+    restarts: Restarts,
+    pub(super) rate: WalRate,
+    absent_looked: Option<Instant>,
+    looks_without_capture: u32,
+}
+
+/// What one look found: a stage each, and the figures where there were any.
+pub(super) struct Found {
+    pub(super) stages: Vec<Stage>,
+    pub(super) plane: Option<Arc<Plane>>,
+    pub(super) capture: Option<(ObservedCapture, ObservedConnector)>,
+    pub(super) error: Option<Error>,
+}
+
+/// Secrets → PostgreSQL → ClickHouse → connector. What comes first must stand before what comes later is tried;
+/// ClickHouse and Connect do not wait for one another.
+pub(super) async fn look(resource: &DataPlane, context: &Context, memory: &mut Memory) -> Found {
+    let mut found = Found {
+        stages: Vec::new(),
+        plane: context.connected(),
+        capture: None,
+        error: None,
+    };
+    let schema = ConditionType::SchemaApplied;
+    let plane = match connect(resource, context, memory).await {
+        Ok(plane) => plane,
+        Err(error) => {
+            // Read the Secrets again, and bring everything in order again, before the next try.
+            (memory.endpoints, memory.ordered) = (None, None);
+            found
+                .stages
+                .push(Stage::missing(schema, error.reason(), chain(&error)));
+            for kind in [ConditionType::AnalyticsReady, ConditionType::CaptureRunning] {
+                let message = "PostgreSQL comes first".into();
+                found.stages.push(Stage {
+                    condition: kind,
+                    state: State::Unknown,
+                    reason: Reason::Progressing,
+                    message,
+                });
+            }
+            found.error = Some(error);
+            return found;
+        }
+    };
+    found.stages.push(Stage::reached(
+        schema,
+        "roles, schema platform and publication are there",
+    ));
+    found.plane = Some(Arc::clone(&plane));
+    let Some((endpoints, _)) = memory.endpoints.clone() else {
+        return found;
+    };
+
+    let analytics = if memory.analytics_ready {
+        Ok(())
+    } else {
+        ensure_analytics(&endpoints).await
+    };
+    memory.analytics_ready = analytics.is_ok();
+    note(
+        &mut found,
+        ConditionType::AnalyticsReady,
+        "database, roles and users are there",
+        analytics,
+    );
+
+    let captured = capture(&plane, &endpoints, context, memory).await;
+    let capture_now = match &captured {
+        Ok((_, connector)) => connector.capture.clone(),
+        Err(error) => Capture::Stopped {
+            reason: error.reason(),
+            message: chain(error),
+        },
+    };
+    tell_models(&plane, &capture_now, memory, context);
+    match (captured, capture_now) {
+        (Ok(figures), Capture::Running) => {
+            note(
+                &mut found,
+                ConditionType::CaptureRunning,
+                "the task runs and reads the slot",
+                Ok(()),
+            );
+            found.capture = Some(figures);
+        }
+        (Ok(figures), Capture::Stopped { reason, message }) => {
+            found.stages.push(Stage::missing(
+                ConditionType::CaptureRunning,
+                reason,
+                message,
+            ));
+            found.capture = Some(figures);
+        }
+        (Err(error), _) => note(&mut found, ConditionType::CaptureRunning, "", Err(error)),
+    }
+    if let Err(error) = withdraw_absent(&plane, context, memory).await {
+        found.error.get_or_insert(error);
+    }
+    found
+}
+
+/// The stage of a step, and its error if it is the first.
+fn note(found: &mut Found, kind: ConditionType, message: &str, result: Result<(), Error>) {
+    match result {
+        Ok(()) => found.stages.push(Stage::reached(kind, message)),
+        Err(error) => {
+            found
+                .stages
+                .push(Stage::missing(kind, error.reason(), chain(&error)));
+            found.error.get_or_insert(error);
+        }
+    }
+}
+
+/// A connected plane: the one that is there while the Secrets are the same, else a new one. Every few minutes roles
+/// and privileges are brought in order again.
+async fn connect(
+    resource: &DataPlane,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<Arc<Plane>, Error> {
+    let now = Instant::now();
+    let fresh = memory
+        .endpoints
+        .as_ref()
+        .filter(|(_, read)| now.duration_since(*read) < SECRETS_INTERVAL);
+    let known = memory
+        .endpoints
+        .as_ref()
+        .map(|(endpoints, _)| endpoints.fingerprint);
+    let endpoints = match fresh {
+        Some((endpoints, _)) => endpoints.clone(),
+        None => {
+            let endpoints = fetch(&context.client, &context.http, &resource.spec).await?;
+            memory.endpoints = Some((endpoints.clone(), now));
+            endpoints
+        }
+    };
+    let same = known == Some(endpoints.fingerprint);
+    let in_order = same
+        && memory
+            .ordered
+            .is_some_and(|at| now.duration_since(at) < LOOK_AGAIN);
+    match &memory.plane {
+        Some(plane) if in_order => return Ok(Arc::clone(plane)),
+        _ => {}
+    }
+    let connected = memory
+        .plane
+        .clone()
+        .filter(|plane| plane.database == endpoints.owner.database);
+    let ours = connected.as_ref().map(|plane| plane.epoch());
+    let done = bootstrap(&endpoints.owner, &endpoints.roles, ours).await?;
+    memory.ordered = Some(now);
+    memory.analytics_ready = false;
+    let current = |p: &Arc<Plane>| {
+        p.generation == done.generation && p.fingerprint() == endpoints.fingerprint
+    };
+    if let Some(plane) = connected.filter(current) {
+        return Ok(plane);
+    }
+    let Endpoints {
+        owner,
+        clickhouse,
+        fingerprint,
+        ..
+    } = endpoints;
+    let plane = Arc::new(Plane::new(
+        owner,
+        done.epoch,
+        done.generation,
+        clickhouse,
+        fingerprint,
+    ));
+    tracing::info!(
+        database = plane.database,
+        epoch = done.epoch,
+        generation = done.generation.0,
+        "data plane connected"
+    );
+    memory.plane = Some(Arc::clone(&plane));
+    Ok(plane)
+}
+
+async fn capture(
+    plane: &Plane,
+    endpoints: &Endpoints,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<(ObservedCapture, ObservedConnector), Error> {
+    ensure_connector(plane, endpoints, &context.config.events_topic).await?;
+    let capture = observe_capture(&plane.looks, &plane.database, plane.generation).await?;
+    let connector = watch_connector(
+        plane,
+        endpoints,
+        &capture,
+        &mut memory.restarts,
+        &context.metrics,
+    )
+    .await?;
+    let retained = capture
+        .slot
+        .as_ref()
+        .and_then(|s| s.retained_bytes)
+        .unwrap_or(0);
+    let running = connector.capture == Capture::Running;
+    context
+        .metrics
+        .capture(running, retained, capture.last_sync_seconds.unwrap_or(0.0));
+    Ok((capture, connector))
+}
+
+/// Models hear of a stop only when it lasts, and of a start at once. A new plane is handed to them with its first
+/// look, so that a restart of the operator alone changes no status.
+fn tell_models(plane: &Arc<Plane>, capture: &Capture, memory: &mut Memory, context: &Context) {
+    memory.looks_without_capture = match capture {
+        Capture::Running => 0,
+        Capture::Stopped { .. } => memory.looks_without_capture.saturating_add(1),
+    };
+    let new = !context
+        .connected()
+        .is_some_and(|known| Arc::ptr_eq(&known, plane));
+    let lost = matches!(
+        capture,
+        Capture::Stopped {
+            reason: Reason::SlotLost,
+            ..
+        }
+    );
+    if new || lost || *capture == Capture::Running || memory.looks_without_capture >= PATIENCE_LOOKS
+    {
+        plane.capture.send_if_modified(|told| {
+            let news = told != capture;
+            told.clone_from(capture);
+            news
+        });
+    }
+    if new {
+        context.plane.send_replace(Some(Arc::clone(plane)));
+    }
+}
+
+async fn withdraw_absent(
+    plane: &Plane,
+    context: &Context,
+    memory: &mut Memory,
+) -> Result<(), Error> {
+    let now = Instant::now();
+    if memory
+        .absent_looked
+        .is_some_and(|at| now.duration_since(at) < ABSENT_INTERVAL)
+    {
+        return Ok(());
+    }
+    memory.absent_looked = Some(now);
+    let models = module_model::withdraw_absent(plane, || uids(&context.models)).await?;
+    let tenants = tenant::withdraw_absent(plane, || uids(&context.tenants)).await?;
+    if models + tenants > 0 {
+        tracing::warn!(
+            models,
+            tenants,
+            "published resources that exist no longer were withdrawn"
+        );
+    }
+    Ok(())
+}
