@@ -391,6 +391,12 @@ mod tests {
                 ("infinity", None),
                 ("2026-02-30T00:00:00Z", None),
                 ("2026-01-02T23:59:60Z", None),
+                ("2026-01-02 03:04:05.5", Some("2026-01-02T03:04:05.500000Z")),
+                ("2026-1-002T03:04:05Z", None),
+                ("2026-01-02T3:04:05.0", None),
+                ("2026-01-02T03:04:05.", None),
+                ("2026-01-02  3:04:05", None),
+                ("+026-01-02T03:04:05", None),
             ],
         );
         check(
@@ -399,14 +405,58 @@ mod tests {
             &[
                 ("2026-02-28", Some("2026-02-28")),
                 ("2026-2-28", None),
+                ("2026-2- 28", None),
+                ("  2026-1-1", None),
+                ("+2026-1-01", None),
                 ("today", None),
             ],
         );
         check(
             &FieldType::Time,
             ValueUse::Store,
-            &[("03:04:05", Some("03:04:05.000000")), ("24:00:00", None)],
+            &[
+                ("03:04:05", Some("03:04:05.000000")),
+                ("24:00:00", None),
+                ("03:04:05.", None),
+                ("3:04:05.1", None),
+                (" 3:04:05", None),
+                ("03:04:05Z", None),
+            ],
         );
+    }
+
+    #[test]
+    fn a_decimal_may_be_asked_with_any_number_of_digits() {
+        let decimal = FieldType::Decimal {
+            precision: 12,
+            scale: 2,
+        };
+        let (ones, zeros) = ("1".repeat(70_000), "0".repeat(70_000));
+        for usage in [ValueUse::Store, ValueUse::Compare] {
+            for text in [ones.clone(), format!("{ones}e9999"), format!("{ones}.5")] {
+                assert_eq!(
+                    parse_value(&decimal, &text, usage),
+                    Err(ValueError::OutOfRange)
+                );
+            }
+            let text = format!("7.{zeros}");
+            assert_eq!(parse_value(&decimal, &text, usage).as_deref(), Ok("7"));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "[-+0-9eE.:TZ é]{0,30}") {
+            for field_type in [
+                FieldType::Decimal { precision: 38, scale: 6 },
+                FieldType::Date,
+                FieldType::Timestamp,
+                FieldType::Time,
+                FieldType::Float64,
+            ] {
+                let _ = parse_value(&field_type, &text, ValueUse::Store);
+            }
+        }
     }
 
     #[test]

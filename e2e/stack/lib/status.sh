@@ -11,7 +11,8 @@ family() {
 # MiB of a part, the pages that its processes share divided among them.
 memory() {
   local pid
-  for pid in $(family "$1"); do cat "/proc/$pid/smaps_rollup" 2>/dev/null; done |
+  # A child may end while it is looked at.
+  for pid in $(family "$1"); do cat "/proc/$pid/smaps_rollup" 2>/dev/null || true; done |
     awk '/^Pss:/ { sum += $2 } END { print int(sum / 1024) }'
 }
 

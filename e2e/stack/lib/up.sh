@@ -87,6 +87,8 @@ up() {
     fail "not healthy after 300 s:$UNHEALTHY; see 'make logs PART=${UNHEALTHY##* }' and 'make status', then 'make down' and again"
   fi
   STARTING=
+  exec 9>&- # whatever follows is no longer at work on the stack
+  trap - EXIT INT TERM
   say "up: load $STATE/env"
 }
 

@@ -300,6 +300,10 @@ fn what_is_wrong_is_named() {
             &["having UNKNOWN_FIELD", "tenantId UNKNOWN_FIELD"],
         ),
         (
+            r#"{"model":"deals","aggregate":"count","order":"a,b,c,d,e,f,g,h,i"}"#,
+            &["order LIMIT_EXCEEDED"],
+        ),
+        (
             r#"{"model":"deals","aggregate":"x","limit":-1,"order":""}"#,
             &[
                 "aggregate INVALID_VALUE",

@@ -5,7 +5,7 @@ use model::Catalog;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::caller::TraceId;
+use crate::{caller::TraceId, problem::ProblemKind};
 
 const TENANT: &str = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01";
 

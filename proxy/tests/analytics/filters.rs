@@ -112,6 +112,38 @@ async fn every_operator_finds_what_it_should() {
 }
 
 #[tokio::test]
+async fn a_list_may_be_long_and_values_have_a_bound() {
+    let lab = Lab::open().await;
+    let text = "x".repeat(40_000);
+    let puts = [1, 2].map(|i| (lab.a, i, 1, json!({"int16": i, "text": text})));
+    lab.put_all("things", puts.into()).await;
+    let uuids: Vec<_> = (0..1000u128)
+        .map(|i| uuid::Uuid::from_u128(i).to_string())
+        .collect();
+    let numbers: Vec<_> = (2..1002).map(|i: u32| i.to_string()).collect();
+    for (filters, expected) in [
+        (
+            json!({"uuid": format!("in.({})", uuids.join(","))}),
+            &[][..],
+        ),
+        (
+            json!({"int16": format!("in.({})", numbers.join(","))}),
+            &[2],
+        ),
+        (json!({"text": format!("eq.{text}")}), &[1, 2]),
+    ] {
+        assert_eq!(ids(&lab, filters).await, expected);
+    }
+    let body = json!({"model": "things", "aggregate": "count", "filters": {"text": format!("eq.{}", text.repeat(2))}});
+    let problem = lab.ask(lab.a, body).await.unwrap_err();
+    assert_eq!(
+        problem.errors[0].code,
+        proxy::problem::FieldCode::LimitExceeded
+    );
+    lab.close().await;
+}
+
+#[tokio::test]
 async fn texts_find_themselves_whatever_they_hold() {
     let lab = Lab::open().await;
     let texts = [

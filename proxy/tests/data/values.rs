@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::world::{A, World};
+use crate::support::world::{A, World, send_to};
 
 #[tokio::test]
 async fn every_type_comes_back_as_it_went_in() {
@@ -201,4 +201,45 @@ async fn every_operator_works_or_is_refused_by_name() {
         }
     }
     assert_eq!(worked, 2 * (14 * 3 + 10 * 4 + 2 * 2 + 18));
+}
+
+/// A change event holds a record twice and has a bound; what is past it would stop the capture of every tenant.
+#[tokio::test]
+async fn a_record_has_a_size() {
+    let world = World::new().await;
+    let long = |n: usize| Value::String("\u{1}".repeat(n));
+    // Each of these becomes 309 digits.
+    let numbers = format!("[{}]", vec!["1e308"; 20_000].join(","));
+    let numbers: Box<serde_json::value::RawValue> = serde_json::from_str(&numbers).unwrap();
+    let body = format!("{{\"a_json\": {numbers}}}");
+    let caller = world.caller(A);
+    let seen = send_to(&world.data, &caller, "POST", "things", &[], Some(body)).await;
+    assert_eq!(seen.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", seen.text);
+    let list = world.send(A, "GET", "things", None).await;
+    assert_eq!(list.json()["data"], json!([]));
+
+    // U+0001 is six bytes of an event: each change fits, all of them do not.
+    let body = json!({"a_text": long(170_000), "texts": [long(100_000)]});
+    let thing = world.create(A, "things", body).await;
+    let target = format!("things/{}", thing["id"].as_str().unwrap());
+    let more = json!({"a_json": "x".repeat(1_000_000)});
+    assert_eq!(
+        world.send(A, "PATCH", &target, Some(more)).await.status,
+        200
+    );
+    let more = json!({"a_text": long(400_000)});
+    let seen = world.send(A, "PATCH", &target, Some(more)).await;
+    assert_eq!(seen.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let seen = world.send(A, "GET", &target, None).await;
+    assert_eq!(seen.json()["data"]["version"], 2);
+}
+
+/// A page of an index holds 2,704 bytes of a value that does not shrink.
+#[tokio::test]
+async fn a_value_that_no_index_holds_is_the_clients_fault() {
+    let world = World::new().await;
+    let code: String = (0..300).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    let body = json!({"name": "x", "code": code});
+    let seen = world.send(A, "POST", "companies", Some(body)).await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{}", seen.text);
 }
