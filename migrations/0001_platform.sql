@@ -14,7 +14,11 @@ insert into platform.catalog_revision default values;
 -- One row: which capture generation is read, and what the operator last saw of this database's identity.
 create table platform.data_plane (
   id int primary key default 1 check (id = 1),
-  generation int not null default 1
+  generation int not null default 1,
+  -- What Debezium writes for a large value that an update did not touch. Random for each database: a user who knew it
+  -- could write it as data and have it taken for an untouched value.
+  unavailable_placeholder text not null
+    default '__septem_unavailable_' || replace(gen_random_uuid()::text, '-', '')
 );
 insert into platform.data_plane default values;
 
@@ -209,6 +213,10 @@ as $$
   select c from unnest(array['cache.read', 'cache.write']) c where exists (select from held)
 $$;
 
+create function platform.unavailable_placeholder() returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select unavailable_placeholder from platform.data_plane $$;
+
 -- What the proxy tells of itself; a SECURITY DEFINER function so that it needs no privilege on the table.
 create function platform.acknowledge_revision(who text, seen bigint) returns void
 language sql security definer set search_path = pg_catalog, pg_temp
@@ -237,7 +245,7 @@ grant execute on function
   platform.catalog_snapshot(), platform.catalog_revision_now(), platform.permissions_of(uuid, text),
   platform.acknowledge_revision(text, bigint), platform.last_sync_at(uuid, text, text)
   to septem_app;
-grant execute on function platform.catalog_snapshot() to septem_sink;
+grant execute on function platform.catalog_snapshot(), platform.unavailable_placeholder() to septem_sink;
 grant select, insert, update, delete on
   platform.sink_offsets, platform.watermarks, platform.last_sync, platform.watermark_holds to septem_sink;
 grant select, insert, update, delete on platform.cdc_heartbeat, platform.cdc_signal to septem_cdc;

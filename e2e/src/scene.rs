@@ -122,22 +122,30 @@ impl Scene {
             .lock()
             .expect("no panic while it is held")
             .push(name.clone());
-        kubectl::apply(&json!({
-            "apiVersion": "data.septemcore.com/v1alpha1",
-            "kind": "Tenant",
-            "metadata": {"name": name},
-            "spec": {
-                "tenantId": id, "slug": name, "displayName": format!("Test {label}"),
-                "modules": [self.module], "admins": [ADMIN],
-            },
-        }))
-        .await?;
+        kubectl::apply(&self.tenant_resource(&name, id, json!({}))).await?;
         kubectl::wait(&["tn", &name], "Ready").await?;
         Ok(Tenant {
             id,
             name,
             api: Api::new(&self.stack, id, ADMIN)?,
         })
+    }
+
+    /// A `Tenant` resource that has this scene's module, with those members of `spec` changed or added.
+    pub fn tenant_resource(&self, name: &str, id: Uuid, more: Value) -> Value {
+        let mut resource = json!({
+            "apiVersion": "data.septemcore.com/v1alpha1",
+            "kind": "Tenant",
+            "metadata": {"name": name},
+            "spec": {
+                "tenantId": id, "slug": name, "displayName": "Test",
+                "modules": [self.module], "admins": [ADMIN],
+            },
+        });
+        if let (Some(spec), Value::Object(more)) = (resource["spec"].as_object_mut(), more) {
+            spec.extend(more);
+        }
+        resource
     }
 
     /// `/v1/data/{module}/{model}`.

@@ -7,6 +7,8 @@ mod convergence;
 mod faults;
 mod freshness;
 mod front_fence;
+mod front_policies;
 mod refusals;
 mod road;
+mod tenants;
 mod values;

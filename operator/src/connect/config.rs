@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use model::Generation;
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
 use sql::postgres::ddl::PUBLICATION;
 
 /// Name of a replication slot.
@@ -29,6 +28,8 @@ pub struct ConnectorSettings {
     pub generation: Generation,
     /// The topic of change events.
     pub events_topic: String,
+    /// What stands for a large value that an update did not touch (`platform.data_plane`).
+    pub unavailable_placeholder: String,
     /// `schema.table` of what the initial snapshot reads.
     pub snapshot_tables: Vec<String>,
 }
@@ -73,6 +74,7 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         password,
         generation,
         events_topic,
+        unavailable_placeholder,
         snapshot_tables,
     } = settings;
     let prefix = topic_prefix(database, *generation);
@@ -152,7 +154,10 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         ("max.queue.size", "16384".into()),
         ("max.queue.size.in.bytes", "134217728".into()),
         ("poll.interval.ms", "10".into()),
-        ("unavailable.value.placeholder", placeholder(password)),
+        (
+            "unavailable.value.placeholder",
+            unavailable_placeholder.clone(),
+        ),
         ("extended.headers.enabled", "false".into()),
         ("provide.transaction.metadata", "false".into()),
         (
@@ -193,10 +198,10 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         ("topic.creation.events.replication.factor", "-1".into()),
         ("topic.creation.events.cleanup.policy", "delete".into()),
         ("topic.creation.events.retention.ms", "604800000".into()),
-        ("topic.creation.events.max.message.bytes", "8388608".into()),
+        ("topic.creation.events.max.message.bytes", "16777216".into()),
         ("producer.override.compression.type", "lz4".into()),
         ("producer.override.linger.ms", "5".into()),
-        ("producer.override.max.request.size", "8388608".into()),
+        ("producer.override.max.request.size", "16777216".into()),
         ("guardrail.collections.max", "1000".into()),
         ("guardrail.collections.limit.action", "warn".into()),
     ];
@@ -204,17 +209,6 @@ pub fn connector_config(settings: &ConnectorSettings) -> BTreeMap<String, String
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
-}
-
-/// What stands for a large value that an update did not touch: no user can know it, and it stays the same.
-fn placeholder(password: &SecretString) -> String {
-    let digest =
-        Sha256::digest(format!("unavailable value\0{}", password.expose_secret()).as_bytes());
-    let hex: String = digest[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("__septem_unavailable_{hex}")
 }
 
 #[cfg(test)]
@@ -232,6 +226,7 @@ mod tests {
             password: SecretString::from("secret"),
             generation: Generation(2),
             events_topic: "platform.data.events".into(),
+            unavailable_placeholder: "__septem_unavailable_x".into(),
             snapshot_tables: vec!["crm.deals".into(), "platform.cdc_heartbeat".into()],
         });
         let lines: Vec<_> = config

@@ -63,6 +63,7 @@ pub async fn ensure_connector(
         password: cdc.password.clone(),
         generation: plane.generation,
         events_topic: events_topic.to_owned(),
+        unavailable_placeholder: unavailable_placeholder(plane).await?,
         snapshot_tables: published_tables(plane).await?,
     });
     if let Some(then) = observed.as_ref().and_then(|o| o.get(SNAPSHOT_TABLES)) {
@@ -94,6 +95,13 @@ pub async fn ensure_connector(
         "connector configured"
     );
     Ok(())
+}
+
+async fn unavailable_placeholder(plane: &Plane) -> Result<String, Error> {
+    sqlx::query_scalar("select unavailable_placeholder from platform.data_plane")
+        .fetch_one(&plane.looks)
+        .await
+        .map_err(Error::postgres("a look at its placeholder"))
 }
 
 async fn published_tables(plane: &Plane) -> Result<Vec<String>, Error> {

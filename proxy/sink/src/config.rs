@@ -60,9 +60,6 @@ pub struct RawConfig {
     /// ClickHouse database of the tables.
     #[arg(long, env = "SEPTEM_SINK_CLICKHOUSE_DATABASE", default_value = sql::clickhouse::DATABASE)]
     pub clickhouse_database: String,
-    /// The connector's `unavailable.value.placeholder`; without it nothing is taken for a placeholder.
-    #[arg(long, env = "SEPTEM_SINK_UNAVAILABLE_PLACEHOLDER")]
-    pub unavailable_placeholder: Option<String>,
     /// Memory for records between Kafka and ClickHouse, in MiB; reading pauses when it is full.
     #[arg(long, env = "SEPTEM_SINK_BUFFER_MIB", default_value_t = 128)]
     pub buffer_mib: usize,
@@ -79,8 +76,6 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// Where rows go to.
     pub clickhouse: ClickHouseConfig,
-    /// The connector's `unavailable.value.placeholder`.
-    pub placeholder: Option<String>,
     /// How rows are put together.
     pub batch: BatchConfig,
     /// Longest time for writing what is held when asked to end. Committing, the last positions and leaving the group
@@ -185,7 +180,6 @@ impl TryFrom<RawConfig> for Config {
             clickhouse_user,
             clickhouse_password,
             clickhouse_database,
-            unavailable_placeholder,
             buffer_mib,
         } = raw;
         let scheme = |url: &str| {
@@ -225,7 +219,6 @@ impl TryFrom<RawConfig> for Config {
                 insert_timeout: Duration::from_secs(30),
                 refused_timeout: Duration::from_secs(30),
             },
-            placeholder: unavailable_placeholder.filter(|text| !text.is_empty()),
             batch: BatchConfig {
                 buffer_bytes_max: buffer_mib << 20,
                 ..BatchConfig::default()

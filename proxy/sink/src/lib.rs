@@ -41,6 +41,7 @@ use crate::{
     dead::DeadLetters,
     metrics::{Metrics, Retried},
     pipeline::{Parts, Pipeline},
+    placeholder::Placeholder,
     source::Source,
     watermark::Watermark,
     write::{Delivery, Writer},
@@ -91,6 +92,9 @@ pub async fn run(
     let Some(known) = stop.run_until_cancelled(first_known(catalog.clone())).await else {
         return Ok(());
     };
+    let Some(placeholder) = stop.run_until_cancelled(first_placeholder(&pool)).await else {
+        return Ok(());
+    };
     if stop
         .run_until_cancelled(ensure_dead_letter_topic(config, &metrics))
         .await
@@ -122,7 +126,9 @@ pub async fn run(
         metrics,
         pulse: pulse.clone(),
     };
-    let source = Pipeline::new(config, known, parts).run(stop).await?;
+    let source = Pipeline::new(config, known, placeholder, parts)
+        .run(stop)
+        .await?;
     pulse.drain();
     services.cancel();
     // It holds the consumer as well, and writes the last positions.
@@ -139,6 +145,19 @@ async fn first_known(mut catalog: CatalogFeed) -> Arc<Known> {
             return known;
         }
         catalog.changed().await;
+    }
+}
+
+/// What the operator tells Debezium to write for a value that an update did not touch.
+async fn first_placeholder(pool: &PgPool) -> Placeholder {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    loop {
+        let text = sqlx::query_scalar::<_, String>("select platform.unavailable_placeholder()");
+        match text.fetch_one(pool).await {
+            Ok(text) => return Placeholder::new(&text),
+            Err(error) => tracing::warn!(error = %chain(&error), "no placeholder yet"),
+        }
+        backoff.wait().await;
     }
 }
 

@@ -91,7 +91,7 @@ pub struct Pipeline {
     parts: Parts,
     batch: BatchConfig,
     drain: Duration,
-    placeholder: Option<Placeholder>,
+    placeholder: Placeholder,
     known: Arc<Known>,
     tracker: Tracker,
     queues: HashMap<ModelName, Queue>,
@@ -110,12 +110,12 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// A pipeline that starts with this catalogue.
-    pub fn new(config: &Config, known: Arc<Known>, parts: Parts) -> Self {
+    pub fn new(config: &Config, known: Arc<Known>, placeholder: Placeholder, parts: Parts) -> Self {
         Self {
             parts,
             batch: config.batch,
             drain: config.drain,
-            placeholder: config.placeholder.as_deref().map(Placeholder::new),
+            placeholder,
             known,
             tracker: Tracker::default(),
             queues: HashMap::new(),
@@ -206,7 +206,7 @@ impl Pipeline {
     }
 
     fn decide(&mut self, record: Record, ticket: Ticket, read_at: Instant) {
-        let step = route(&self.known, &record, read_at, self.placeholder.as_ref());
+        let step = route(&self.known, &record, read_at, Some(&self.placeholder));
         match step {
             Step::Write(row) if row.encoded.holes.is_empty() => self.add_row(row, record, ticket),
             Step::Write(row) => self.stall(Stall::for_fill(record, ticket, read_at, row)),

@@ -2,8 +2,8 @@
 //!
 //! Our tables have `REPLICA IDENTITY FULL` wherever a value can be stored out of line, and then it does not occur.
 //! Should it occur all the same, writing it as data would be silent loss: the value is read back from ClickHouse.
-//! The text is the connector's `unavailable.value.placeholder`, random for each installation, since a user who knew it
-//! could ask for another version's value. Without it nothing is taken for a placeholder.
+//! The text is the connector's `unavailable.value.placeholder`, random for each database (`platform.data_plane`), since
+//! a user who knew it could write it and have another version's value shown.
 
 use base64::Engine as _;
 use model::{FieldType, ScalarType};

@@ -128,7 +128,7 @@ fn an_answer_is_named_as_the_seeds_name_it() {
 
 #[test]
 fn what_is_wrong_is_named() {
-    let cases: [(&str, &[&str]); 45] = [
+    let cases: [(&str, &[&str]); 46] = [
         (r#"{"aggregate":"count"}"#, &["model REQUIRED"]),
         (
             r#"{"model":7,"aggregate":"count"}"#,

@@ -135,7 +135,7 @@ async fn a_list_may_be_long_and_values_have_a_bound() {
         assert_eq!(ids(&lab, filters).await, expected);
     }
     let body = json!({"model": "things", "aggregate": "count", "filters": {"text": format!("eq.{}", text.repeat(2))}});
-    let problem = lab.ask(lab.a, body).await.unwrap_err();
+    let problem = lab.ask(&lab.a, body).await.unwrap_err();
     assert_eq!(
         problem.errors[0].code,
         proxy::problem::FieldCode::LimitExceeded

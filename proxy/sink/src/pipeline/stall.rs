@@ -143,7 +143,7 @@ impl Pipeline {
         };
         match waits {
             Waits::Catalog { ask_at, dead } => {
-                let step = route(&self.known, &record, read_at, self.placeholder.as_ref());
+                let step = route(&self.known, &record, read_at, Some(&self.placeholder));
                 match (step, dead) {
                     (Step::AskElse(dead), Some((until, _))) if now >= until => {
                         self.bury(record, ticket, dead)

@@ -165,9 +165,11 @@ async fn an_untouched_value_is_read_back() {
         stack
             .publish(json!({"module": "crm", "model": "notes", "fields": fields}))
             .await;
-        let mut config = stack.config();
-        config.placeholder = Some("__unavailable_5f".into());
-        let running = Running::start(config).joined().await;
+        sqlx::query("update platform.data_plane set unavailable_placeholder = '__unavailable_5f'")
+            .execute(&stack.pool)
+            .await
+            .unwrap();
+        let running = Running::start(stack.config()).joined().await;
         let (body, labels) = ("b".repeat(9_000), json!(["l".repeat(9_000)]));
         let created = row(1, json!({"title": "new", "body": body, "labels": labels}));
         let updated = row(

@@ -178,7 +178,6 @@ impl Stack {
                 insert_timeout: Duration::from_secs(10),
                 refused_timeout: Duration::from_secs(3),
             },
-            placeholder: None,
             batch: BatchConfig::default(),
             drain: Duration::from_secs(5),
         }

@@ -44,7 +44,8 @@ pub fn create_gateway(password: &str) -> Vec<String> {
     ]
 }
 
-/// The sink's user with this password: it writes change data, and reads the shape of tables.
+/// The sink's user with this password: it writes change data, reads the shape of tables, and reads rows back where an
+/// event leaves a value out. Its policy names it alone: beside a tenant's role it opens nothing.
 pub fn create_sink(password: &str) -> Vec<String> {
     let (password, database) = (literal(password), quote_text(DATABASE));
     vec![
@@ -52,7 +53,10 @@ pub fn create_sink(password: &str) -> Vec<String> {
             "create user if not exists {SINK_USER} identified with sha256_password by {password}"
         ),
         format!("alter user {SINK_USER} identified with sha256_password by {password}"),
-        format!("grant insert, show columns on {database}.* to {SINK_USER}"),
+        format!(
+            "create row policy if not exists {SINK_USER} on {database}.* for select using 1 as permissive to {SINK_USER}"
+        ),
+        format!("grant select, insert, show columns on {database}.* to {SINK_USER}"),
     ]
 }
 
