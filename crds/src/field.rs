@@ -97,7 +97,7 @@ pub struct ReferenceSpec {
         .message("type vector needs dimension, and no other type has it"),
     validation = Rule::new("!has(self.references) || self.type == 'uuid'").message("references needs type uuid"),
     validation = Rule::new("!has(self.references) || !has(self.default)").message("a reference has no default"),
-    validation = Rule::new("!has(self.references) || self.references.onDelete != 'SetNull' || !self.required")
+    validation = Rule::new("!has(self.references) || !has(self.references.onDelete) || self.references.onDelete != 'SetNull' || !has(self.required) || !self.required")
         .message("onDelete SetNull needs a field that is not required"),
     validation = Rule::new("!has(self.default) || !has(self.values) || self.default in self.values")
         .message("the default is not one of the values").field_path(".default"),

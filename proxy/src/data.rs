@@ -26,13 +26,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Method;
 use model::{Action, Catalog, ModuleModel, Permission, Revision};
+use sql::Statement;
 
 pub use cursor::{CursorKeyError, CursorKeys};
 
 use crate::{
     caller::Caller,
     exchange::{Reply, Request},
-    postgres::{Database, DatabaseError, Scope},
+    postgres::{Answer, Database, DatabaseError, Lane, Scope},
     problem::{Problem, ProblemKind},
 };
 
@@ -141,6 +142,24 @@ impl Call<'_> {
             tenant: self.caller.tenant.id,
             user: Arc::clone(&self.caller.user),
         }
+    }
+
+    /// Runs statements that only read.
+    async fn read(
+        &self,
+        lane: Lane,
+        statements: impl Into<Arc<[Statement]>>,
+    ) -> Result<Answer, Failure> {
+        let database = &self.data.database;
+        let answer = database.run_read(&self.scope(), lane, statements).await;
+        answer.map_err(|error| self.refusal(error))
+    }
+
+    /// Runs statements that write.
+    async fn write(&self, statements: Vec<Statement>) -> Result<Answer, Failure> {
+        let database = &self.data.database;
+        let answer = database.run_write(&self.scope(), statements).await;
+        answer.map_err(|error| self.refusal(error))
     }
 
     /// The failure of a statement as the client may know it.

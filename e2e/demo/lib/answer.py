@@ -12,7 +12,7 @@ import os
 import sys
 from decimal import Decimal
 
-WIDTH = 150
+WIDTH = 160
 TELLING = ("etag", "location", "link", "retry-after", "content-type")
 
 
@@ -57,19 +57,17 @@ def inline(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-def lay_out(value, indent, room):
-    """Lines of the value: on one line when it fits, else one line a member."""
-    flat = inline(value)
-    if not isinstance(value, (dict, list)) or not value or len(flat) + indent <= room:
-        return [flat]
-    pad = " " * (indent + 2)
+def lay_out(value, indent=0, label=""):
+    """Lines of the value after its label: on one line when it fits, else one line a member."""
+    flat = label + inline(value)
+    if not isinstance(value, (dict, list)) or not value or indent + len(flat) <= WIDTH:
+        return [" " * indent + flat]
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     members = value.items() if isinstance(value, dict) else [(None, v) for v in value]
-    lines = [opening]
+    lines = [" " * indent + label + opening]
     for i, (key, member) in enumerate(members):
-        label = "" if key is None else f"{json.dumps(key, ensure_ascii=False)}: "
-        inner = lay_out(member, indent + 2, room - len(label))
-        inner[0] = pad + label + inner[0]
+        name = "" if key is None else f"{json.dumps(key, ensure_ascii=False)}: "
+        inner = lay_out(member, indent + 2, name)
         inner[-1] += "," if i + 1 < len(value) else ""
         lines += inner
     return lines + [" " * indent + closing]
@@ -82,7 +80,7 @@ def show(folder, most):
         if name in headers and (name != "content-type" or not headers[name].startswith("application/json")):
             value = headers[name]
             print(f"{name}: {value if len(value) <= WIDTH else value[:WIDTH] + '…'}")
-    lines = lay_out(data, 0, WIDTH) if data is not None else body.splitlines()
+    lines = lay_out(data) if data is not None else body.splitlines()
     for line in lines[:most]:
         print(line)
     if len(lines) > most:

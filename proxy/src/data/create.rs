@@ -45,12 +45,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     let locks = Locks::new(&tenant, call.model, parents, None);
     let mut statements = locks.statements();
     statements.push(insert::insert(call.model, &row, &shape.columns));
-    let answer = call
-        .data
-        .database
-        .run_write(&call.scope(), statements)
-        .await
-        .map_err(|e| call.refusal(e))?;
+    let answer = call.write(statements).await?;
     let Some(row) = answer.last().and_then(|rows| rows.first()) else {
         return Err(locks.missing(&answer).into());
     };

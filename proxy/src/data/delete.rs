@@ -55,12 +55,7 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
     let mut statements = vec![update::lock_row(&tenant, call.model.name(), &id)];
     statements.extend(delete::live_referrers(&deletion));
     statements.push(delete::soft_delete(&deletion, &shape.columns));
-    let answer = call
-        .data
-        .database
-        .run_write(&call.scope(), statements)
-        .await
-        .map_err(|e| call.refusal(e))?;
+    let answer = call.write(statements).await?;
     let Some(row) = answer.last().and_then(|rows| rows.first()) else {
         expected.check(answer.first().and_then(|rows| rows.first()))?;
         return Err(in_use(&referrers, answer.get(1).and_then(|rows| rows.first())).into());

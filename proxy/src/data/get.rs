@@ -20,12 +20,7 @@ pub(super) async fn get(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
         &id,
         &shape.columns,
     );
-    let answer = call
-        .data
-        .database
-        .run_read(&call.scope(), Lane::Shared, [statement])
-        .await
-        .map_err(|e| call.refusal(e))?;
+    let answer = call.read(Lane::Shared, [statement]).await?;
     let row = answer
         .first()
         .and_then(|rows| rows.first())

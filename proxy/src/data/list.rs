@@ -60,11 +60,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
         (true, _) => Vec::new(),
         (false, lane) => {
             let lane = if query.count { Lane::Exclusive } else { lane };
-            call.data
-                .database
-                .run_read(&call.scope(), lane, statements)
-                .await
-                .map_err(|e| call.refusal(e))?
+            call.read(lane, statements).await?
         }
     };
     let count = if query.count {

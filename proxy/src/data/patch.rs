@@ -62,12 +62,7 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
         versions: versions.as_deref(),
     };
     statements.push(update::update(call.model, &change, &shape.columns));
-    let answer = call
-        .data
-        .database
-        .run_write(&call.scope(), statements)
-        .await
-        .map_err(|e| call.refusal(e))?;
+    let answer = call.write(statements).await?;
     let row = answer.last().and_then(|rows| rows.first());
     let Some(row) = row else {
         expected.check(locks.own(&answer))?;
@@ -105,12 +100,7 @@ async fn unchanged(
         select::get(&tenant, call.model.name(), id, &shape.columns),
     ];
     // Exclusive: what was just written is to be seen, whatever serves the shared lane one day.
-    let answer = call
-        .data
-        .database
-        .run_read(&call.scope(), Lane::Exclusive, statements)
-        .await
-        .map_err(|e| call.refusal(e))?;
+    let answer = call.read(Lane::Exclusive, statements).await?;
     let first = |i: usize| answer.get(i).and_then(|rows: &Vec<Row>| rows.first());
     expected.check(first(0))?;
     let row = first(1).ok_or_else(Problem::not_found)?;
