@@ -29,6 +29,11 @@ check_libraries() {
     sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q$missing"
 }
 
+check_clickhouse() {
+  [ -z "${CLICKHOUSE_BIN:-}" ] || [ -x "$CLICKHOUSE_BIN" ] ||
+    fail "CLICKHOUSE_BIN names $CLICKHOUSE_BIN, which is no program; unset it to use the engine that the stack installs"
+}
+
 # GiB that building from nothing takes; less when something is there already.
 check_disk() {
   local need=2 free folder

@@ -26,7 +26,7 @@ port() {
   case $1 in
     proxy) echo $((BASE + 1)) ;; proxy-admin) echo $((BASE + 2)) ;;
     operator) echo $((BASE + 3)) ;; sink) echo $((BASE + 4)) ;;
-    postgres) echo $((BASE + 5)) ;; clickhouse-front) echo $((BASE + 6)) ;;
+    postgres) echo $((BASE + 5)) ;; clickhouse-front) if [ -z "$CLICKHOUSE" ]; then echo $((BASE + 6)); else port clickhouse; fi ;;
     clickhouse) echo $((BASE + 7)) ;; clickhouse-tcp) echo $((BASE + 8)) ;;
     kafka) echo $((BASE + 9)) ;; kafka-controller) echo $((BASE + 10)) ;;
     connect) echo $((BASE + 11)) ;; valkey) echo $((BASE + 12)) ;;
@@ -37,10 +37,9 @@ port() {
 }
 
 # The order in which they start; `make down` goes the other way.
-DEPS="etcd kube-apiserver kube-controller-manager postgres valkey clickhouse clickhouse-front kafka connect"
 PRODUCTS="operator proxy sink"
-# What has to be done once between them.
-TASKS="topics resources data-plane"
+# What has to be done once between them, and what looks after their logs.
+TASKS="topics resources data-plane logs"
 PORTS="proxy proxy-admin operator sink postgres clickhouse-front clickhouse clickhouse-tcp kafka kafka-controller
   connect valkey etcd etcd-peer kube-apiserver kube-controller-manager"
 
@@ -97,12 +96,26 @@ running() {
   alive "$pid" && [ "$(stat -c %Y "/proc/$pid" 2>/dev/null || echo 0)" -ge 0 ] && tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" |
     grep -qxF "SEPTEM_STACK=$ROOT" && echo "$pid"
 }
+# bound_log FILE: from 20 MiB on, what it holds becomes FILE.1 and it starts anew. Copied, not moved, because its writer
+# (which appends) keeps it open; lines of the moment in between are lost.
+bound_log() {
+  if [ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -gt 20971520 ]; then
+    cp "$1" "$1.1" && : >"$1"
+  fi
+}
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # Where cargo puts the binaries that the stack runs: the release build, or the quick one with SEPTEM_PROFILE=dev.
 products() {
   local folder=release
   [ "$(setting PROFILE)" = release ] || folder=debug
   echo "$(setting TARGET)/$folder"
+}
+# choose_parts: sets DEPS. Where `make up` found a real ClickHouse server there is no access front.
+choose_parts() {
+  CLICKHOUSE=$(setting CLICKHOUSE || true)
+  DEPS="etcd kube-apiserver kube-controller-manager postgres valkey clickhouse"
+  [ -n "$CLICKHOUSE" ] || DEPS="$DEPS clickhouse-front"
+  DEPS="$DEPS kafka connect"
 }
 secret() { cat "$STATE/secrets/$1"; }
 setting() { sed -n "s/^$1=//p" "$STATE/settings" 2>/dev/null; }
@@ -120,3 +133,5 @@ as_pg() {
     setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups -- "$@"
   else "$@"; fi
 }
+
+choose_parts

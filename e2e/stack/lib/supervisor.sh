@@ -11,9 +11,12 @@ start_supervisor() {
     export "PORT_$(printf %s "$name" | tr 'a-z-' 'A-Z_')=$(port "$name")"
   done
   mkdir -p "$(dirname "$SOCKET")" "$STATE/log" "$STATE/run"
+  # Without the access front, the operator waits for the server itself.
+  sed "${CLICKHOUSE:+s/clickhouse-front: { condition:/clickhouse: { condition:/}" "$HERE/process-compose.yaml" \
+    >"$STATE/config/process-compose.yaml"
   rm -f "$SOCKET"
   # Its own session, so that neither Ctrl-C nor the end of `make` reaches it.
-  setsid "$STATE/bin/process-compose" up "$@" -f "$HERE/process-compose.yaml" --disable-dotenv --keep-project \
+  setsid "$STATE/bin/process-compose" up logs "$@" -f "$STATE/config/process-compose.yaml" --disable-dotenv --keep-project \
     -t=false -U -u "$SOCKET" -L "$STATE/log/supervisor.log" --ordered-shutdown \
     >"$STATE/log/supervisor.out" 2>&1 </dev/null 9>&- &
   echo $! >"$STATE/run/supervisor.pid"

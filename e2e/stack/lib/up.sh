@@ -34,13 +34,14 @@ binary() { case $1 in clickhouse-front) echo "$1" ;; *) echo "septem-$1" ;; esac
 
 # up all|deps
 up() {
-  local what=$1 part wanted
+  local what=$1 part wanted real
   mkdir -p "$STATE"/{log,run,bin,data,config}
   exec 9>"$STATE/run/lock"
   flock -n 9 || fail "another 'make' is working on this stack"
   trap give_up EXIT
   trap 'exit 130' INT TERM
   check_tools
+  check_clickhouse
   if ! supervisor_up; then
     if [ -n "$(own_processes)" ]; then
       say "stopping what a killed supervisor left behind"
@@ -53,8 +54,12 @@ up() {
   install_packages
   install_go_tools
   link_tools
+  # A stack that runs keeps the ClickHouse that it has.
+  if supervisor_up; then real=$CLICKHOUSE; else real=${CLICKHOUSE_BIN:-$(command -v clickhouse-server || true)}; fi
+  [ -z "$real" ] || real=$(realpath "$real")
   write_settings "BASE=$BASE" "PROFILE=$(profile)" "TARGET=$(realpath -m "$(target_folder)")" \
-    ISSUER=https://issuer.septem.local AUDIENCE=septem-data
+    ISSUER=https://issuer.septem.local AUDIENCE=septem-data "CLICKHOUSE=$real"
+  choose_parts
   build_workspace
   make_secrets
   make_certificates

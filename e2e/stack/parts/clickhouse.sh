@@ -1,5 +1,9 @@
 # shellcheck shell=bash
-# The engine out of libchdb.
+# The engine out of libchdb, or a real server where there is one.
+if [ -n "$CLICKHOUSE" ]; then
+  # shellcheck source=clickhouse-server.sh
+  . "$HERE/parts/clickhouse-server.sh"
+fi
 data=$STATE/data/clickhouse
 mkdir -p "$data" "$STATE/config"
 hash() { secret "$1" | tr -d '\n' | sha256sum | cut -d' ' -f1; }
@@ -56,10 +60,25 @@ X
 cat >"$STATE/config/clickhouse.xml" <<X
 <clickhouse>
   <user_directories><users_xml><path>$STATE/config/clickhouse-users.xml</path></users_xml></user_directories>
-  <logger><level>warning</level><console>1</console></logger>
+  <!-- A query's error goes to whoever asked; here it would be a hundred lines, with the values in the query. -->
+  <logger>
+    <level>warning</level>
+    <console>1</console>
+    <levels>
+      <executeQuery>fatal</executeQuery>
+      <DynamicQueryHandler>fatal</DynamicQueryHandler>
+      <StaticRequestHandler>fatal</StaticRequestHandler>
+      <logger>
+        <name>bool DB::WriteBufferFromHTTPServerResponse::cancelWithException(HTTPServerRequest &amp;, int, const std::string &amp;, WriteBuffer *)</name>
+        <level>fatal</level>
+      </logger>
+    </levels>
+  </logger>
   <mark_cache_size>67108864</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
   <background_pool_size>2</background_pool_size>
+  <!-- The engine's own default of 2 lets one task of a kind run at a time, and warns several times a second. -->
+  <background_schedule_pool_size>32</background_schedule_pool_size>
 </clickhouse>
 X
 exec python3 "$HERE/clickhouse-engine.py" "$CACHE/chdb-$CHDB/libchdb.so" "$data" "$STATE/config/clickhouse.xml" \

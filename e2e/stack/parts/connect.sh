@@ -29,7 +29,11 @@ scheduled.rebalance.max.delay.ms=0
 session.timeout.ms=6000
 heartbeat.interval.ms=2000
 C
-log4j connect io.debezium org.apache.kafka.connect.runtime.distributed.DistributedHerder
-java_flags connect 384
+# What tells where a connector stands. The rest of Debezium says each table and each setting at each start of a task.
+log4j connect org.apache.kafka.connect.runtime.distributed.DistributedHerder \
+  io.debezium.connector.postgresql.PostgresStreamingChangeEventSource \
+  io.debezium.connector.postgresql.connection.WalPositionLocator \
+  io.debezium.pipeline.source.snapshot.incremental io.debezium.pipeline.signal
+java_flags connect 512
 exec java "${java_flags[@]}" "${log4j[@]}" -cp "$CACHE/kafka-$KAFKA/*" \
   org.apache.kafka.connect.cli.ConnectDistributed "$STATE/config/connect.properties"

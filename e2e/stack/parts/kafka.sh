@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # shellcheck source=../lib/java.sh
 . "$HERE/lib/java.sh"
-# One broker that is its own controller. Retention of 7 days as the events' topic asks for.
+# One broker that is its own controller. Retention of 7 days as the events' topic asks for. A row may have 1 MiB of
+# text, an event has it twice, and JSON writes a control character as six: hence messages of 16 MiB. What waits for the
+# broker's threads is bounded, so that a few of them fit into its heap.
 data=$STATE/data/kafka
 mkdir -p "$data" "$STATE/config"
 cat >"$STATE/config/kafka.properties" <<C
@@ -29,8 +31,10 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.retention.hours=168
 log.segment.bytes=67108864
-message.max.bytes=8388608
-replica.fetch.max.bytes=8388608
+message.max.bytes=16777216
+replica.fetch.max.bytes=16777216
+socket.request.max.bytes=33554432
+queued.max.request.bytes=67108864
 num.network.threads=2
 num.io.threads=4
 broker.session.timeout.ms=2000
@@ -42,5 +46,5 @@ if [ ! -f "$data/meta.properties" ]; then
   java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${log4j[@]}" -cp "$CACHE/kafka-$KAFKA/*" \
     kafka.tools.StorageTool format -t "$(secret kafka-cluster)" -c "$STATE/config/kafka.properties"
 fi
-java_flags kafka 256
+java_flags kafka 384
 exec java "${java_flags[@]}" "${log4j[@]}" -cp "$CACHE/kafka-$KAFKA/*" kafka.Kafka "$STATE/config/kafka.properties"

@@ -10,6 +10,8 @@ settings=(
   -c wal_sender_timeout=10s -c logical_decoding_work_mem=64MB -c idle_replication_slot_timeout=0
   -c timezone=UTC -c log_timezone=UTC -c shared_preload_libraries=pg_stat_statements
   -c log_line_prefix='%m [%p] %u@%d '
+  # Statements and details of errors hold tenants' values, which do not belong in a log.
+  -c log_min_error_statement=panic -c log_error_verbosity=terse
 )
 if [ "$(id -u)" = 0 ]; then
   user=$(pg_user)

@@ -14,5 +14,5 @@ SEPTEM_PROXY_JWT_ISSUER=$(setting ISSUER)
 SEPTEM_PROXY_JWT_AUDIENCE=$(setting AUDIENCE)
 export SEPTEM_PROXY_JWT_ISSUER SEPTEM_PROXY_JWT_AUDIENCE
 # The engine reports 26.7.2, below the floor that the proxy asks of a server.
-export SEPTEM_ALLOW_OLD_CLICKHOUSE=1
+[ -n "$CLICKHOUSE" ] || export SEPTEM_ALLOW_OLD_CLICKHOUSE=1
 exec "$(products)/septem-proxy"

@@ -7,4 +7,6 @@ export SEPTEM_SINK_DATABASE_URL SEPTEM_SINK_CLICKHOUSE_PASSWORD
 export SEPTEM_SINK_KAFKA_BOOTSTRAP=127.0.0.1:$(port kafka)
 export SEPTEM_SINK_CLICKHOUSE_URL=http://127.0.0.1:$(port clickhouse-front)
 export SEPTEM_SINK_CLICKHOUSE_USER=septem_sink
+# The group knows it again after a kill, and gives it its partitions at once.
+export SEPTEM_SINK_INSTANCE=sink-1
 exec "$(products)/septem-sink"
