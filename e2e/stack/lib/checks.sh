@@ -30,7 +30,7 @@ check_libraries() {
 }
 
 check_clickhouse() {
-  [ -z "${CLICKHOUSE_BIN:-}" ] || [ -x "$CLICKHOUSE_BIN" ] ||
+  [ -z "${CLICKHOUSE_BIN:-}" ] || { [ -f "$CLICKHOUSE_BIN" ] && [ -x "$CLICKHOUSE_BIN" ]; } ||
     fail "CLICKHOUSE_BIN names $CLICKHOUSE_BIN, which is no program; unset it to use the engine that the stack installs"
 }
 

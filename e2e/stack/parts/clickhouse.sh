@@ -77,8 +77,9 @@ cat >"$STATE/config/clickhouse.xml" <<X
   <mark_cache_size>67108864</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
   <background_pool_size>2</background_pool_size>
-  <!-- The engine's own default of 2 lets one task of a kind run at a time, and warns several times a second. -->
+  <!-- The engine's own 2 let one task of a kind run at a time, and warn of it several times a second. -->
   <background_schedule_pool_size>32</background_schedule_pool_size>
+  <background_streaming_schedule_pool_size>32</background_streaming_schedule_pool_size>
 </clickhouse>
 X
 exec python3 "$HERE/clickhouse-engine.py" "$CACHE/chdb-$CHDB/libchdb.so" "$data" "$STATE/config/clickhouse.xml" \
