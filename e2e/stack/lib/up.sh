@@ -35,7 +35,8 @@ binary() { case $1 in clickhouse-front) echo "$1" ;; *) echo "septem-$1" ;; esac
 # up all|deps
 up() {
   local what=$1 part wanted real
-  mkdir -p "$STATE"/{log,run,bin,data,config}
+  { mkdir -p "$STATE"/{log,run,bin,data,config} 2>/dev/null && [ -w "$STATE" ] && [ -w "$STATE/run" ]; } ||
+    fail "$(id -un) cannot write to $STATE; run this as its owner, $(stat -c %U "$STATE" 2>/dev/null || stat -c %U "$ROOT")"
   exec 9>"$STATE/run/lock"
   flock -n 9 || fail "another 'make' is working on this stack"
   trap give_up EXIT

@@ -34,6 +34,6 @@ log4j connect org.apache.kafka.connect.runtime.distributed.DistributedHerder \
   io.debezium.connector.postgresql.PostgresStreamingChangeEventSource \
   io.debezium.connector.postgresql.connection.WalPositionLocator \
   io.debezium.pipeline.source.snapshot.incremental io.debezium.pipeline.signal
-java_flags connect 512
+java_flags connect 768
 exec java "${java_flags[@]}" "${log4j[@]}" -cp "$CACHE/kafka-$KAFKA/*" \
   org.apache.kafka.connect.cli.ConnectDistributed "$STATE/config/connect.properties"
