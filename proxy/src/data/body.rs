@@ -45,8 +45,8 @@ pub(super) struct Input {
     pub values: Vec<Option<Option<String>>>,
 }
 
-/// Reads a body. A value that the type cannot hold, an unknown or server-kept name, a name that is given twice and a
-/// required field that is set to null are errors; that one is missing is for the caller to find.
+/// Reads a body. A value that the type cannot hold, an unknown or server-kept name, a name that is given twice, a
+/// required field that is set to null and, on create, one that is missing and has no default are errors, told together.
 pub(super) fn parse_body(
     model: &ModuleModel,
     body: &[u8],
@@ -78,6 +78,12 @@ pub(super) fn parse_body(
         if let Err(error) = take(model, &mut input, name, raw.get(), purpose) {
             errors.push(error);
         }
+    }
+    if purpose == Purpose::Create {
+        let missing =
+            |f: &&Field| f.required && f.default.is_none() && !seen.contains(f.name.as_str());
+        let missing = model.fields().iter().filter(missing);
+        errors.extend(missing.map(|f| refuse(f.name.as_str(), FieldCode::Required, "is required")));
     }
     if errors.is_empty() {
         Ok(input)
@@ -136,33 +142,12 @@ fn take(
     Ok(())
 }
 
-/// Every field's value for a new record: what was sent, else the default, else null. Missing required fields are
-/// errors, all of them.
-pub(super) fn with_defaults(
-    model: &ModuleModel,
-    input: Input,
-) -> Result<Vec<Option<String>>, Problem> {
-    let mut errors = Vec::new();
-    let mut values = Vec::with_capacity(input.values.len());
-    for (field, sent) in model.fields().iter().zip(input.values) {
-        let value = match sent {
-            Some(value) => value,
-            None => default_of(field),
-        };
-        if value.is_none() && field.required {
-            errors.push(refuse(
-                field.name.as_str(),
-                FieldCode::Required,
-                "is required",
-            ));
-        }
-        values.push(value);
-    }
-    if errors.is_empty() {
-        Ok(values)
-    } else {
-        Err(Problem::invalid(errors))
-    }
+/// Every field's value for a new record: what was sent, else the default, else null.
+pub(super) fn with_defaults(model: &ModuleModel, input: Input) -> Vec<Option<String>> {
+    let values = model.fields().iter().zip(input.values);
+    values
+        .map(|(field, sent)| sent.unwrap_or_else(|| default_of(field)))
+        .collect()
 }
 
 /// The value of a field's default now. `now` and `generate` are words for timestamp and uuid only.

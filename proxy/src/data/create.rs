@@ -24,7 +24,7 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         .id
         .take()
         .unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let values = body::with_defaults(call.model, input)?;
+    let values = body::with_defaults(call.model, input);
     let shape = Shape::new(call.model, selected.as_deref(), false);
 
     let tenant = call.caller.tenant.id;

@@ -184,16 +184,23 @@ fn defaults_fill_what_was_not_sent() {
             parse_body(&model, body.as_bytes(), Purpose::Create).unwrap(),
         )
     };
-    let values = filled(r#"{"title": "a", "stage": null}"#).unwrap();
+    let values = filled(r#"{"title": "a", "stage": null}"#);
     assert_eq!(values[0].as_deref(), Some("a"));
     assert_eq!(values[1].as_deref(), Some("0"));
     assert_eq!(values[5], None);
     assert!(values[7].as_deref().unwrap().ends_with('Z') && values[11].is_some());
-    let errors = filled("{}").unwrap_err().errors;
-    assert_eq!(
-        (errors[0].field.as_str(), errors[0].code),
-        ("title", FieldCode::Required)
-    );
+    let told = parse_body(&model, br#"{"amount": "x"}"#, Purpose::Create);
+    let told: Vec<_> = told
+        .unwrap_err()
+        .errors
+        .into_iter()
+        .map(|e| (e.field, e.code))
+        .collect();
+    let expected = [
+        ("amount", FieldCode::InvalidValue),
+        ("title", FieldCode::Required),
+    ];
+    assert_eq!(told, expected.map(|(field, code)| (field.to_owned(), code)));
 }
 
 proptest::proptest! {
