@@ -1,5 +1,7 @@
 //! Our finalizer on a resource: added before the first thing is done for it, removed when that has been withdrawn.
 
+use std::time::Duration;
+
 use crds::FINALIZER;
 use kube::{
     Api, Resource, ResourceExt as _,
@@ -7,6 +9,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+
+/// How long a deletion waits for a database that does not answer. Then the resource goes, so that its namespace can
+/// end, and the periodic look for absent resources withdraws what it published.
+pub const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
 
 use crate::error::Error;
 

@@ -28,10 +28,6 @@ use crate::{
     report::{self, Stage},
 };
 
-/// How long a deletion waits for a database that does not answer. Then the resource goes, so that its namespace can
-/// end, and the periodic look for absent resources withdraws what it published.
-const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
-
 /// Brings one model to what its resource says.
 pub async fn reconcile(
     object: Arc<Guarded<ModuleModel>>,
@@ -291,7 +287,7 @@ async fn remove(
         .as_ref()
         .is_some_and(|at| {
             let since = chrono::Utc::now().timestamp() - at.0.as_second();
-            since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
+            since > i64::try_from(finalizer::WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
         });
     match withdrawn {
         Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),

@@ -25,8 +25,6 @@ use crate::{
     telemetry::chain,
 };
 
-/// As for models: how long a deletion waits for databases that do not answer.
-const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
 /// The stages of a Tenant, in order.
 const STAGES: [ConditionType; 2] = [
     ConditionType::RegistryWritten,
@@ -206,7 +204,7 @@ async fn remove(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> Resu
         .as_ref()
         .is_some_and(|at| {
             let since = chrono::Utc::now().timestamp() - at.0.as_second();
-            since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
+            since > i64::try_from(finalizer::WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
         });
     match withdrawn {
         Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),
