@@ -12,9 +12,18 @@ use serde_json::json;
 
 /// How long a deletion waits for a database that does not answer. Then the resource goes, so that its namespace can
 /// end, and the periodic look for absent resources withdraws what it published.
-pub const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
+const WITHDRAW_PATIENCE: Duration = Duration::from_secs(30);
 
 use crate::error::Error;
+
+/// Whether the deletion of this resource has waited longer than [`WITHDRAW_PATIENCE`].
+pub fn has_waited(resource: &impl Resource) -> bool {
+    let deleted_at = resource.meta().deletion_timestamp.as_ref();
+    deleted_at.is_some_and(|at| {
+        let since = chrono::Utc::now().timestamp() - at.0.as_second();
+        since > i64::try_from(WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
+    })
+}
 
 /// Adds it unless it is there. Fails when the resource changed meanwhile; the next reconcile sees the change.
 pub async fn add<K>(api: &Api<K>, resource: &K) -> Result<(), Error>

@@ -198,14 +198,7 @@ async fn remove(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> Resu
         Some(plane) => withdraw(&plane, &uid).await,
         None => Ok(false),
     };
-    let waited = resource
-        .metadata
-        .deletion_timestamp
-        .as_ref()
-        .is_some_and(|at| {
-            let since = chrono::Utc::now().timestamp() - at.0.as_second();
-            since > i64::try_from(finalizer::WITHDRAW_PATIENCE.as_secs()).unwrap_or(i64::MAX)
-        });
+    let waited = finalizer::has_waited(resource);
     match withdrawn {
         Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),
         Err(error) => tracing::error!(
