@@ -1,9 +1,12 @@
 //! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion, refused while live records refer to the record.
 
 use model::Action;
-use sql::postgres::{
-    delete::{self, Deletion, Referrer},
-    update,
+use sql::{
+    Statement,
+    postgres::{
+        delete::{self, Deletion, Referrer},
+        update,
+    },
 };
 
 use super::{
@@ -31,35 +34,9 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
         if_match: etag::if_match(&call.request.headers),
         version: None,
     };
-
-    let tenant = call.caller.tenant.id;
-    let referrers: Vec<_> = call
-        .catalog
-        .referrers(call.model.name())
-        .map(|(model, field)| Referrer {
-            model: model.name(),
-            field: &field.name,
-        })
-        .collect();
-    let delete_id = uuid::Uuid::now_v7().to_string();
-    let versions = expected.versions();
-    let deletion = Deletion {
-        tenant,
-        user: &call.caller.user,
-        model: call.model.name(),
-        id: &id,
-        delete_id: &delete_id,
-        versions: versions.as_deref(),
-        referrers: &referrers,
-    };
-    let mut statements = vec![update::lock_row(&tenant, call.model.name(), &id)];
-    statements.extend(delete::live_referrers(&deletion));
-    statements.push(delete::soft_delete(&deletion, &shape.columns));
-    let answer = call.write(statements).await?;
-    let Some(row) = answer.last().and_then(|rows| rows.first()) else {
-        expected.check(answer.first().and_then(|rows| rows.first()))?;
-        return Err(in_use(&referrers, answer.get(1).and_then(|rows| rows.first())).into());
-    };
+    let removal = Removal::plan(call, id, expected);
+    let answer = call.write(removal.statements(&shape)).await?;
+    let row = removal.read(&answer)?;
     Ok(record::written(
         call,
         &Wrote::Deleted,
@@ -67,6 +44,64 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
         row,
         &preferences,
     )?)
+}
+
+/// A live record to be deleted: what runs, and what the answers mean. The last statement is the one that writes.
+pub(super) struct Removal<'a> {
+    call: &'a Call<'a>,
+    id: String,
+    delete_id: String,
+    expected: Expected,
+    referrers: Vec<Referrer<'a>>,
+}
+
+impl<'a> Removal<'a> {
+    /// Finds what may refer to the record.
+    pub fn plan(call: &'a Call<'a>, id: String, expected: Expected) -> Self {
+        let referrers = call.catalog.referrers(call.model.name());
+        Self {
+            call,
+            id,
+            delete_id: uuid::Uuid::now_v7().to_string(),
+            expected,
+            referrers: referrers
+                .map(|(model, field)| Referrer {
+                    model: model.name(),
+                    field: &field.name,
+                })
+                .collect(),
+        }
+    }
+
+    /// The statements of one transaction.
+    pub fn statements(&self, shape: &Shape) -> Vec<Statement> {
+        let tenant = self.call.caller.tenant.id;
+        let versions = self.expected.versions();
+        let deletion = Deletion {
+            tenant,
+            user: &self.call.caller.user,
+            model: self.call.model.name(),
+            id: &self.id,
+            delete_id: &self.delete_id,
+            versions: versions.as_deref(),
+            referrers: &self.referrers,
+        };
+        let mut statements = vec![update::lock_row(&tenant, deletion.model, &self.id)];
+        statements.extend(delete::live_referrers(&deletion));
+        statements.push(delete::soft_delete(&deletion, &shape.columns));
+        statements
+    }
+
+    /// The deleted row, or why it was not deleted.
+    pub fn read<'r>(&self, answer: &'r [Vec<Row>]) -> Result<&'r Row, Problem> {
+        if let Some(row) = answer.last().and_then(|rows| rows.first()) {
+            return Ok(row);
+        }
+        self.expected
+            .check(answer.first().and_then(|rows| rows.first()))?;
+        let found = answer.get(1).and_then(|rows| rows.first());
+        Err(in_use(&self.referrers, found))
+    }
 }
 
 /// 409 naming the relations: by the model that refers, and by its field where it has several.

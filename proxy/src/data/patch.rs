@@ -1,14 +1,17 @@
 //! `PATCH /v1/data/{module}/{model}/{id}`: a partial change of one live record.
 
 use model::{Action, Field};
-use sql::postgres::{
-    select,
-    update::{self, Change},
+use sql::{
+    Statement,
+    postgres::{
+        select,
+        update::{self, Change},
+    },
 };
 
 use super::{
     Call, Failure, accept,
-    body::{self, Purpose},
+    body::{self, Input, Purpose},
     etag::{self, IfMatch},
     locks::Locks,
     parse,
@@ -36,38 +39,15 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
         version: input.version,
     };
     let shape = Shape::new(call.model, selected.as_deref(), false);
-    let values: Vec<(&Field, Option<String>)> = call
-        .model
-        .fields()
-        .iter()
-        .zip(input.values)
-        .filter_map(|(field, value)| Some((field, value?)))
-        .collect();
-    if values.is_empty() {
-        return unchanged(call, &id, &shape, &expected, &preferences).await;
-    }
-
-    let tenant = call.caller.tenant.id;
-    let parents = values
-        .iter()
-        .filter_map(|(field, value)| Some((*field, value.as_deref()?)));
-    let locks = Locks::new(&tenant, call.model, parents, Some(&id));
-    let mut statements = locks.statements();
-    let versions = expected.versions();
-    let change = Change {
-        tenant,
-        user: &call.caller.user,
-        id: &id,
-        values: &values,
-        versions: versions.as_deref(),
+    let alteration = Alteration::plan(call, id, input, expected);
+    let statements = alteration.statements(&shape);
+    let answer = if alteration.is_empty() {
+        // Exclusive: what was just written is to be seen, whatever serves the shared lane one day.
+        call.read(Lane::Exclusive, statements).await?
+    } else {
+        call.write(statements).await?
     };
-    statements.push(update::update(call.model, &change, &shape.columns));
-    let answer = call.write(statements).await?;
-    let row = answer.last().and_then(|rows| rows.first());
-    let Some(row) = row else {
-        expected.check(locks.own(&answer))?;
-        return Err(locks.missing(&answer).into());
-    };
+    let row = alteration.read(&answer)?;
     Ok(record::written(
         call,
         &Wrote::Changed,
@@ -77,40 +57,85 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     )?)
 }
 
-/// Nothing to change: the record as it is, if it is the one that was expected.
-async fn unchanged(
-    call: &Call<'_>,
-    id: &str,
-    shape: &Shape,
-    expected: &Expected,
-    preferences: &Preferences,
-) -> Result<Reply, Failure> {
-    let tenant = call.caller.tenant.id;
-    let version = call
-        .model
-        .column("version")
-        .expect("every model has a version");
-    let statements = [
-        select::get(
-            &tenant,
-            call.model.name(),
+/// A live record to be changed: what runs, and what the answers mean. The last statement is the one that writes, or,
+/// where there is nothing to change, the one that reads the record as it is.
+pub(super) struct Alteration<'a> {
+    call: &'a Call<'a>,
+    id: String,
+    values: Vec<(&'a Field, Option<String>)>,
+    expected: Expected,
+}
+
+impl<'a> Alteration<'a> {
+    /// Takes the fields that were sent.
+    pub fn plan(call: &'a Call<'a>, id: String, input: Input, expected: Expected) -> Self {
+        let fields = call.model.fields().iter().zip(input.values);
+        Self {
+            call,
             id,
-            std::slice::from_ref(version),
-        ),
-        select::get(&tenant, call.model.name(), id, &shape.columns),
-    ];
-    // Exclusive: what was just written is to be seen, whatever serves the shared lane one day.
-    let answer = call.read(Lane::Exclusive, statements).await?;
-    let first = |i: usize| answer.get(i).and_then(|rows: &Vec<Row>| rows.first());
-    expected.check(first(0))?;
-    let row = first(1).ok_or_else(Problem::not_found)?;
-    Ok(record::written(
-        call,
-        &Wrote::Changed,
-        shape,
-        row,
-        preferences,
-    )?)
+            values: fields
+                .filter_map(|(field, value)| Some((field, value?)))
+                .collect(),
+            expected,
+        }
+    }
+
+    /// Whether nothing changes. Which version the record has is then found out from the answers alone.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The statements of one transaction.
+    pub fn statements(&self, shape: &Shape) -> Vec<Statement> {
+        let tenant = self.call.caller.tenant.id;
+        let model = self.call.model;
+        if self.is_empty() {
+            let version = model.column("version").expect("every model has a version");
+            let version = std::slice::from_ref(version);
+            return vec![
+                select::get(&tenant, model.name(), &self.id, version),
+                select::get(&tenant, model.name(), &self.id, &shape.columns),
+            ];
+        }
+        let versions = self.expected.versions();
+        let change = Change {
+            tenant,
+            user: &self.call.caller.user,
+            id: &self.id,
+            values: &self.values,
+            versions: versions.as_deref(),
+        };
+        let mut statements = self.locks().statements();
+        statements.push(update::update(model, &change, &shape.columns));
+        statements
+    }
+
+    /// The row as it is now, or why it was not changed.
+    pub fn read<'r>(&self, answer: &'r [Vec<Row>]) -> Result<&'r Row, Problem> {
+        let row = answer.last().and_then(|rows| rows.first());
+        if self.is_empty() {
+            self.expected
+                .check(answer.first().and_then(|rows| rows.first()))?;
+            return row.ok_or_else(Problem::not_found);
+        }
+        match row {
+            Some(row) => Ok(row),
+            None => {
+                let locks = self.locks();
+                self.expected.check(locks.own(answer))?;
+                Err(locks.missing(answer))
+            }
+        }
+    }
+
+    fn locks(&self) -> Locks<'_> {
+        let parents = self
+            .values
+            .iter()
+            .filter_map(|(field, value)| Some((*field, value.as_deref()?)));
+        let tenant = &self.call.caller.tenant.id;
+        Locks::new(tenant, self.call.model, parents, Some(&self.id))
+    }
 }
 
 /// Which version the client means to write to.
