@@ -45,6 +45,8 @@ pub enum ProblemKind {
     UriTooLong,
     /// 415: not a media type that is read here.
     UnsupportedMediaType,
+    /// 429: the tenant has had its share for now; retry.
+    RateLimited,
     /// 431: the header block is over the limit.
     HeadersTooLarge,
     /// 500: a fault of ours.
@@ -72,6 +74,7 @@ impl ProblemKind {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
@@ -96,6 +99,7 @@ impl ProblemKind {
             Self::TooLarge => "content-too-large",
             Self::UriTooLong => "uri-too-long",
             Self::UnsupportedMediaType => "unsupported-media-type",
+            Self::RateLimited => "rate-limited",
             Self::HeadersTooLarge => "headers-too-large",
             Self::Internal => "internal-error",
             Self::Unavailable => "unavailable",

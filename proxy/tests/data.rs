@@ -9,5 +9,6 @@ mod plans;
 mod records;
 mod relations;
 mod tls;
+mod transactions;
 mod values;
 mod wire;

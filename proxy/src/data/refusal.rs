@@ -13,16 +13,29 @@ use crate::{
     telemetry::chain_of,
 };
 
+/// What a client is told to wait for a place for its export: the short ones are done by then.
+const EXPORT_RETRY_SECONDS: u64 = 10;
+
 /// The problem of an error that is not going to be tried again. Faults of ours are logged here, once.
 pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
     match error {
-        DatabaseError::Unavailable | DatabaseError::Resources(_) => {
+        DatabaseError::Unavailable
+        | DatabaseError::TransactionLost
+        | DatabaseError::Resources(_) => {
             tracing::warn!(error = chain_of(&error), "the database is not available");
             Problem::new(
                 ProblemKind::Unavailable,
                 "The database is busy or away. Try again.",
             )
         }
+        // 429 and not 503: only the tenant itself can make room.
+        DatabaseError::TooManyStreams => Problem {
+            retry_after_seconds: Some(EXPORT_RETRY_SECONDS),
+            ..Problem::new(
+                ProblemKind::RateLimited,
+                "As many exports of this tenant are under way as there may be. Try again when one has ended.",
+            )
+        },
         DatabaseError::Contention => Problem::new(
             ProblemKind::Unavailable,
             "Concurrent writes got in the way. Try again.",

@@ -24,7 +24,7 @@ pub enum TlsMode {
 pub struct LaneConfig {
     /// Connections of this process.
     pub connections: usize,
-    /// Most chunks under way on one connection.
+    /// Most chunks under way on one connection. The exclusive lane has one, whatever this says.
     pub depth: usize,
     /// Most chunks that wait for a connection; the next is refused at once.
     pub queue: usize,
@@ -34,6 +34,33 @@ pub struct LaneConfig {
     pub statement_timeout: Duration,
     /// `lock_timeout` of its connections.
     pub lock_timeout: Duration,
+}
+
+/// Bounds of [`RowStream`](super::RowStream)s.
+#[derive(Debug, Clone)]
+pub struct StreamConfig {
+    /// Streams at once, each with a connection.
+    pub connections: usize,
+    /// Streams at once of one tenant.
+    pub per_tenant: usize,
+    /// Longest time from the start of a stream to its end.
+    pub deadline: Duration,
+    /// Longest wait for first rows before a stream is handed out without them.
+    pub first_rows_wait: Duration,
+}
+
+impl Default for StreamConfig {
+    /// Two for a tenant (API.md, "Reading") and as many as the exclusive lane has in all, so that streams never have more
+    /// of the server than the rest. Ten minutes: a snapshot that is older keeps dead rows of every table from being
+    /// cleaned away. Twenty seconds for first rows, which is within the 30 s that a request has for its head.
+    fn default() -> Self {
+        Self {
+            connections: 8,
+            per_tenant: 2,
+            deadline: Duration::from_secs(600),
+            first_rows_wait: Duration::from_secs(20),
+        }
+    }
 }
 
 /// One database.
@@ -55,6 +82,11 @@ pub struct DatabaseConfig {
     pub shared: LaneConfig,
     /// The lane of everything else.
     pub exclusive: LaneConfig,
+    /// Rows that are streamed.
+    pub streams: StreamConfig,
+    /// Longest pause between two rounds of a transaction that is held open. Its locks are in the way of others for that
+    /// long, so it is no longer than what one statement may take.
+    pub transaction_idle_max: Duration,
     /// Prepared statements kept on one connection.
     pub statements: usize,
     /// Longest time to open a connection, TLS and login included.
@@ -126,6 +158,8 @@ impl DatabaseConfig {
                 statement_timeout: Duration::from_secs(5),
                 lock_timeout: Duration::from_secs(2),
             },
+            streams: StreamConfig::default(),
+            transaction_idle_max: Duration::from_secs(5),
             statements: 256,
             connect_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(5),

@@ -1,18 +1,21 @@
-//! One database: two lanes, and what is retried where.
+//! One database: two lanes and streams, and what is retried where.
 
 use std::{sync::Arc, time::Duration};
 
 use model::TenantId;
 use sql::Statement;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    config::DatabaseConfig,
+    config::{DatabaseConfig, LaneConfig},
     error::{ConnectError, DatabaseError},
     fence,
     frame::Row,
     lane::LaneHandle,
-    session::{Chunk, Failure},
+    rows::{RowStream, Streams},
+    session::{Chunk, End, Failure},
+    startup::Purpose,
+    transaction::Transaction,
 };
 
 /// How often a chunk that lost against another is run in all: once and two reruns.
@@ -48,6 +51,7 @@ pub struct Database {
 struct Lanes {
     shared: LaneHandle,
     exclusive: LaneHandle,
+    streams: Streams,
 }
 
 impl Database {
@@ -55,17 +59,30 @@ impl Database {
     /// background.
     pub async fn connect(config: DatabaseConfig) -> Result<Self, ConnectError> {
         let config = Arc::new(config);
-        let shared =
-            LaneHandle::start("shared", Arc::clone(&config), config.shared.clone(), false).await?;
+        let shared = LaneHandle::start(
+            "shared",
+            Arc::clone(&config),
+            config.shared.clone(),
+            Purpose::Read,
+        )
+        .await?;
         let exclusive = LaneHandle::start(
             "exclusive",
             Arc::clone(&config),
-            config.exclusive.clone(),
-            true,
+            LaneConfig {
+                // What makes it exclusive: a transaction that is held open has its connection for itself.
+                depth: 1,
+                ..config.exclusive.clone()
+            },
+            Purpose::Write,
         )
         .await?;
         let database = Self {
-            lanes: Arc::new(Lanes { shared, exclusive }),
+            lanes: Arc::new(Lanes {
+                shared,
+                exclusive,
+                streams: Streams::new(config),
+            }),
         };
         database.assert_fenced().await?;
         Ok(database)
@@ -74,8 +91,15 @@ impl Database {
     /// Checks that the role sees no more than one tenant's rows: neither it nor a role that it is a member of is a
     /// superuser, bypasses or replicates past row-level security, owns tables, or reads everything.
     pub async fn assert_fenced(&self) -> Result<(), ConnectError> {
+        let nobody = Work {
+            tenant: String::new(),
+            user: "".into(),
+            statements: fence::statements().into(),
+            runs: 0,
+            lost: false,
+        };
         let answer = self
-            .run_once(Lane::Exclusive, "", "".into(), fence::statements().into())
+            .run_once(Lane::Exclusive, &nobody, End::Sync)
             .await
             .map_err(|failure| ConnectError::Check(as_read(failure)))?;
         Ok(fence::judge(&answer)?)
@@ -94,31 +118,21 @@ impl Database {
         lane: Lane,
         statements: impl Into<Arc<[Statement]>>,
     ) -> Result<Answer, DatabaseError> {
-        let statements = statements.into();
-        let tenant = scope.tenant.to_string();
+        let mut work = Work::new(scope, statements);
         let mut lane = lane;
-        let mut lost = false;
-        let mut runs = 0;
         loop {
-            runs += 1;
-            let result = self
-                .run_once(
-                    lane,
-                    &tenant,
-                    Arc::clone(&scope.user),
-                    Arc::clone(&statements),
-                )
-                .await;
-            match result {
-                Ok(answer) => return Ok(answer),
-                Err(Failure::Lost) if !lost => lost = true,
-                Err(failure) => match as_read(failure) {
-                    DatabaseError::Timeout | DatabaseError::Locked if lane == Lane::Shared => {
-                        lane = Lane::Exclusive
-                    }
-                    DatabaseError::Contention if runs < CONTENTION_RUNS => step_back(runs).await,
-                    error => return Err(error),
-                },
+            match work
+                .judge(self.run_once(lane, &work, End::Sync).await)
+                .await
+            {
+                Outcome::Done(answer) => return Ok(answer),
+                Outcome::Again => {}
+                Outcome::Failed(DatabaseError::Timeout | DatabaseError::Locked)
+                    if lane == Lane::Shared =>
+                {
+                    lane = Lane::Exclusive;
+                }
+                Outcome::Failed(error) => return Err(error),
             }
         }
     }
@@ -130,51 +144,136 @@ impl Database {
         scope: &Scope,
         statements: impl Into<Arc<[Statement]>>,
     ) -> Result<Answer, DatabaseError> {
-        let statements = statements.into();
-        let tenant = scope.tenant.to_string();
-        let mut runs = 0;
+        let mut work = Work::new(scope, statements);
         loop {
-            runs += 1;
-            let result = self
-                .run_once(
-                    Lane::Exclusive,
-                    &tenant,
-                    Arc::clone(&scope.user),
-                    Arc::clone(&statements),
-                )
-                .await;
-            match result {
-                Ok(answer) => return Ok(answer),
-                Err(Failure::Lost) => return Err(DatabaseError::OutcomeUnknown),
-                Err(failure) => match as_read(failure) {
-                    DatabaseError::Contention if runs < CONTENTION_RUNS => step_back(runs).await,
-                    error => return Err(error),
-                },
+            let result = self.run_once(Lane::Exclusive, &work, End::Sync).await;
+            if matches!(result, Err(Failure::Lost)) {
+                return Err(DatabaseError::OutcomeUnknown);
+            }
+            match work.judge(result).await {
+                Outcome::Done(answer) => return Ok(answer),
+                Outcome::Again => {}
+                Outcome::Failed(error) => return Err(error),
             }
         }
     }
 
-    async fn run_once(
+    /// Runs statements that write, answers as [`Self::run_write`] would and keeps nothing: one transaction that ends in
+    /// ROLLBACK, in one round trip. Sequences go on, and locks are taken and waited for.
+    pub async fn run_rolled_back(
         &self,
-        lane: Lane,
-        tenant: &str,
-        user: Arc<str>,
-        statements: Arc<[Statement]>,
-    ) -> Result<Answer, Failure> {
+        scope: &Scope,
+        statements: impl Into<Arc<[Statement]>>,
+    ) -> Result<Answer, DatabaseError> {
+        let mut work = Work::new(scope, statements);
+        loop {
+            let result = self.run_once(Lane::Exclusive, &work, End::Rollback).await;
+            match work.judge(result).await {
+                Outcome::Done(answer) => return Ok(answer),
+                Outcome::Again => {}
+                Outcome::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Runs statements as the first round of a transaction that is held open on an exclusive connection.
+    ///
+    /// This round is run again where others were in its way or the connection was lost, since nothing else depends on it
+    /// yet. From then on only the caller can begin again: see [`Transaction`].
+    pub async fn begin(
+        &self,
+        scope: &Scope,
+        statements: impl Into<Arc<[Statement]>>,
+    ) -> Result<(Transaction, Answer), DatabaseError> {
+        let mut work = Work::new(scope, statements);
+        loop {
+            let (rounds, way) = mpsc::channel(1);
+            let result = self.run_once(Lane::Exclusive, &work, End::Held(way)).await;
+            match work.judge(result).await {
+                Outcome::Done(answer) => return Ok((Transaction::new(rounds), answer)),
+                Outcome::Again => {}
+                Outcome::Failed(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Runs a statement that only reads and hands over its rows as they come, over a connection of its own: in constant
+    /// memory, under one snapshot, for at most `streams.deadline`.
+    ///
+    /// [`DatabaseError::TooManyStreams`] when the tenant has as many under way as it may, and
+    /// [`DatabaseError::Unavailable`] when all tenants together have; neither waits.
+    pub async fn stream(
+        &self,
+        scope: &Scope,
+        statement: &Statement,
+    ) -> Result<RowStream, DatabaseError> {
+        self.lanes.streams.start(scope, statement).await
+    }
+
+    async fn run_once(&self, lane: Lane, work: &Work, end: End) -> Result<Answer, Failure> {
         let lane = match lane {
             Lane::Shared => &self.lanes.shared,
             Lane::Exclusive => &self.lanes.exclusive,
         };
         let (reply, answer) = oneshot::channel();
         lane.push(Chunk {
-            tenant: tenant.to_owned(),
-            user,
-            statements,
+            end,
+            tenant: work.tenant.clone(),
+            user: Arc::clone(&work.user),
+            statements: Arc::clone(&work.statements),
             expires: lane.expiry(),
             reply,
         });
         // A sender that is dropped without a word belonged to a task that was torn down with the chunk under way.
         answer.await.unwrap_or(Err(Failure::Lost))
+    }
+}
+
+/// Statements for somebody, and how often they have been run.
+struct Work {
+    tenant: String,
+    user: Arc<str>,
+    statements: Arc<[Statement]>,
+    runs: u32,
+    lost: bool,
+}
+
+/// What to do after a run.
+enum Outcome {
+    Done(Answer),
+    Again,
+    Failed(DatabaseError),
+}
+
+impl Work {
+    fn new(scope: &Scope, statements: impl Into<Arc<[Statement]>>) -> Self {
+        Self {
+            tenant: scope.tenant.to_string(),
+            user: Arc::clone(&scope.user),
+            statements: statements.into(),
+            runs: 0,
+            lost: false,
+        }
+    }
+
+    /// Judges a run of which nothing is kept when its connection is lost: that is worth one more, and a lost race
+    /// several.
+    async fn judge(&mut self, result: Result<Answer, Failure>) -> Outcome {
+        self.runs += 1;
+        match result {
+            Ok(answer) => Outcome::Done(answer),
+            Err(Failure::Lost) if !self.lost => {
+                self.lost = true;
+                Outcome::Again
+            }
+            Err(failure) => match as_read(failure) {
+                DatabaseError::Contention if self.runs < CONTENTION_RUNS => {
+                    step_back(self.runs).await;
+                    Outcome::Again
+                }
+                error => Outcome::Failed(error),
+            },
+        }
     }
 }
 
@@ -184,7 +283,7 @@ async fn step_back(runs: u32) {
     tokio::time::sleep(Duration::from_micros(100) * (100 + chance) * runs).await;
 }
 
-fn as_read(failure: Failure) -> DatabaseError {
+pub(super) fn as_read(failure: Failure) -> DatabaseError {
     match failure {
         Failure::NotSent | Failure::Lost => DatabaseError::Unavailable,
         Failure::TooLarge => DatabaseError::TooLarge,

@@ -62,9 +62,16 @@ pub enum DatabaseError {
     /// No connection, or the queue is full; the chunk was not sent.
     #[error("no database connection is free")]
     Unavailable,
+    /// The tenant streams as much at once as it may; nothing was sent.
+    #[error("the tenant has too many streams under way")]
+    TooManyStreams,
     /// The connection ended after a write was sent.
     #[error("the database connection was lost after a write was sent")]
     OutcomeUnknown,
+    /// A transaction had ended before this round of it: an earlier round failed or was given up, the pause before it
+    /// was too long, or the connection was lost. Nothing of it is kept.
+    #[error("the transaction has been rolled back before its end")]
+    TransactionLost,
     /// 57014: `statement_timeout` has passed.
     #[error("the statement took too long")]
     Timeout,

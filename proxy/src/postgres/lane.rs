@@ -16,7 +16,7 @@ use super::{
     error::ConnectError,
     queue::Queue,
     session::{self, Bounds, Chunk, Failure},
-    startup,
+    startup::{self, Purpose},
 };
 use crate::telemetry::chain_of;
 
@@ -38,7 +38,7 @@ struct State {
     failing: AtomicBool,
     database: Arc<DatabaseConfig>,
     config: LaneConfig,
-    writes: bool,
+    purpose: Purpose,
 }
 
 impl LaneHandle {
@@ -47,9 +47,9 @@ impl LaneHandle {
         name: &'static str,
         database: Arc<DatabaseConfig>,
         config: LaneConfig,
-        writes: bool,
+        purpose: Purpose,
     ) -> Result<Self, ConnectError> {
-        let first = startup::open(&database, &config, writes).await?;
+        let first = startup::open(&database, &config, purpose).await?;
         let connections = config.connections.max(1);
         let state = Arc::new(State {
             name,
@@ -58,7 +58,7 @@ impl LaneHandle {
             failing: AtomicBool::new(false),
             database,
             config,
-            writes,
+            purpose,
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(keep(Arc::clone(&state), Some(first)));
@@ -102,18 +102,13 @@ async fn keep(state: Arc<State>, mut first: Option<startup::Opened>) {
     loop {
         let opened = match first.take() {
             Some(opened) => Ok(opened),
-            None => startup::open(&state.database, &state.config, state.writes).await,
+            None => startup::open(&state.database, &state.config, state.purpose).await,
         };
         match opened {
             Ok(opened) => {
                 state.failing.store(false, Ordering::Relaxed);
                 state.alive.fetch_add(1, Ordering::Relaxed);
-                let bounds = Bounds::new(
-                    &state.config,
-                    state.database.statements,
-                    state.database.answer_bytes_max,
-                    state.database.stall_timeout,
-                );
+                let bounds = Bounds::new(&state.database, &state.config);
                 let began = Instant::now();
                 let ended = session::serve(opened, &state.queue, bounds).await;
                 state.alive.fetch_sub(1, Ordering::Relaxed);

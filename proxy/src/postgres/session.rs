@@ -1,5 +1,7 @@
 //! The wire loop of one connection: chunks out, answers in, never out of step.
 
+mod hold;
+mod part;
 mod pipeline;
 
 use std::{io, sync::Arc, time::Duration};
@@ -8,16 +10,17 @@ use bytes::BytesMut;
 use sql::Statement;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     time::Instant,
 };
 
 use super::{
-    config::LaneConfig,
+    config::{DatabaseConfig, LaneConfig},
     frame::{ProtocolError, Row, ServerError},
     queue::Queue,
     startup::Opened,
 };
+pub(super) use part::{bind, bind_and_execute};
 use pipeline::Pipeline;
 
 /// Room for one read. Rows are slices of it, so what one answer keeps alive is not much larger than the answer.
@@ -28,6 +31,7 @@ const STALL_CHECK: Duration = Duration::from_secs(1);
 /// One request's statements, run as one transaction for one tenant.
 #[derive(Debug)]
 pub(super) struct Chunk {
+    pub end: End,
     pub tenant: String,
     pub user: Arc<str>,
     pub statements: Arc<[Statement]>,
@@ -35,6 +39,34 @@ pub(super) struct Chunk {
     pub expires: Instant,
     /// Who asked may be gone; the answer is read all the same.
     pub reply: oneshot::Sender<Result<Vec<Vec<Row>>, Failure>>,
+}
+
+/// How the transaction of a chunk ends. All but the first are for connections with one chunk at a time.
+#[derive(Debug)]
+pub(super) enum End {
+    /// With its Sync: committed, unless a statement failed.
+    Sync,
+    /// Rolled back, whatever the statements answered.
+    Rollback,
+    /// With a round that comes this way and commits; rolled back when the sender is dropped before that.
+    Held(mpsc::Receiver<Round>),
+}
+
+/// More statements of a transaction that is held open.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub statements: Arc<[Statement]>,
+    pub then: Then,
+    pub reply: oneshot::Sender<Result<Vec<Vec<Row>>, Failure>>,
+}
+
+/// What follows the statements of a [`Round`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Another round.
+    Wait,
+    /// COMMIT.
+    Commit,
 }
 
 /// Why a chunk has no rows.
@@ -69,28 +101,26 @@ pub(super) struct Bounds {
     pub depth: usize,
     pub statements: usize,
     pub answer_bytes_max: usize,
-    /// Longest wait for a chunk's answer.
+    /// Longest silence while a chunk's answer is owed.
     pub answer_wait: Duration,
+    /// Longest pause between two rounds of a transaction.
+    pub transaction_idle_max: Duration,
 }
 
 impl Bounds {
-    pub fn new(
-        lane: &LaneConfig,
-        statements: usize,
-        answer_bytes_max: usize,
-        stall: Duration,
-    ) -> Self {
+    pub fn new(database: &DatabaseConfig, lane: &LaneConfig) -> Self {
         // A chunk that was just sent may wait for all those before it.
         let turns = u32::try_from(lane.depth).unwrap_or(u32::MAX);
         let answer_wait = lane
             .statement_timeout
             .saturating_mul(turns)
-            .saturating_add(stall);
+            .saturating_add(database.stall_timeout);
         Self {
             depth: lane.depth,
-            statements,
-            answer_bytes_max,
+            statements: database.statements,
+            answer_bytes_max: database.answer_bytes_max,
             answer_wait,
+            transaction_idle_max: database.transaction_idle_max,
         }
     }
 }
@@ -118,6 +148,13 @@ pub(super) async fn serve(opened: Opened, queue: &Queue<Chunk>, bounds: Bounds) 
                 written.map_err(Ended::Io)
             }
             () = queue.ready(), if pipeline.has_room() => Ok(()),
+            round = pipeline.hold.next_round() => {
+                match round {
+                    Some(round) => pipeline.send_round(round),
+                    None => pipeline.roll_back(),
+                }
+                Ok(())
+            }
             now = stall_check.tick() => match pipeline.deadline() {
                 Some(deadline) if deadline < now => Err(Ended::Stalled),
                 _ => Ok(()),

@@ -24,6 +24,30 @@ const SCOPE_TEXT: &str =
 /// Its name.
 pub(super) const SCOPE_STATEMENT: &str = "scope";
 
+/// The ends of a transaction that lasts longer than its chunk, prepared under these names where there are such.
+pub(super) const TRANSACTION_STATEMENTS: [&str; 3] = [BEGIN, COMMIT, ROLLBACK];
+/// Opens it.
+pub(super) const BEGIN: &str = "begin";
+/// Keeps it.
+pub(super) const COMMIT: &str = "commit";
+/// Undoes it; the one statement that a failed transaction still takes.
+pub(super) const ROLLBACK: &str = "rollback";
+
+/// Between two looks of the server at whether the reader of a stream is still there: it ends within a second. Chunks are
+/// short, and whoever gives one up keeps the connection.
+const CLIENT_CHECK_MILLISECONDS: &str = "500";
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Chunks that only read.
+    Read,
+    /// Chunks and transactions that may write.
+    Write,
+    /// One statement that may read for a long time.
+    Stream,
+}
+
 /// A stream on which the server waits for queries, and what was read ahead (nothing, as a rule).
 pub(super) struct Opened {
     pub stream: Box<dyn Stream>,
@@ -34,9 +58,14 @@ pub(super) struct Opened {
 pub(super) async fn open(
     config: &DatabaseConfig,
     lane: &LaneConfig,
-    writes: bool,
+    purpose: Purpose,
 ) -> Result<Opened, ConnectError> {
-    match tokio::time::timeout(config.connect_timeout, open_unbounded(config, lane, writes)).await {
+    match tokio::time::timeout(
+        config.connect_timeout,
+        open_unbounded(config, lane, purpose),
+    )
+    .await
+    {
         Ok(result) => result,
         Err(_) => Err(ConnectError::TimedOut),
     }
@@ -45,7 +74,7 @@ pub(super) async fn open(
 async fn open_unbounded(
     config: &DatabaseConfig,
     lane: &LaneConfig,
-    writes: bool,
+    purpose: Purpose,
 ) -> Result<Opened, ConnectError> {
     let mut wire = Wire {
         stream: stream::open(config).await?,
@@ -57,6 +86,7 @@ async fn open_unbounded(
         milliseconds(lane.statement_timeout),
         milliseconds(lane.lock_timeout),
     );
+    let idle_timeout = milliseconds(config.transaction_idle_max.saturating_mul(2));
     let parameters = [
         ("user", config.user.as_str()),
         ("database", &config.database),
@@ -73,12 +103,25 @@ async fn open_unbounded(
         ("default_transaction_isolation", "read committed"),
         (
             "default_transaction_read_only",
-            if writes { "off" } else { "on" },
+            if purpose == Purpose::Write {
+                "off"
+            } else {
+                "on"
+            },
         ),
         ("statement_timeout", &statement_timeout),
         ("lock_timeout", &lock_timeout),
+        // Should this process stop without closing its sockets, what it had open holds its locks no longer than that.
+        ("idle_in_transaction_session_timeout", &idle_timeout),
         // Compiling a plan takes longer than any statement of ours may.
         ("jit", "off"),
+        (
+            "client_connection_check_interval",
+            match purpose {
+                Purpose::Stream => CLIENT_CHECK_MILLISECONDS,
+                Purpose::Read | Purpose::Write => "0",
+            },
+        ),
     ];
     frontend::startup_message(parameters, &mut wire.output).map_err(ConnectError::Unreachable)?;
     wire.send().await?;
@@ -86,6 +129,13 @@ async fn open_unbounded(
     wire.until_ready().await?;
     frontend::parse(SCOPE_STATEMENT, SCOPE_TEXT, [], &mut wire.output)
         .map_err(ConnectError::Unreachable)?;
+    // Their names are their texts.
+    for text in TRANSACTION_STATEMENTS
+        .iter()
+        .filter(|_| purpose == Purpose::Write)
+    {
+        frontend::parse(text, text, [], &mut wire.output).map_err(ConnectError::Unreachable)?;
+    }
     frontend::sync(&mut wire.output);
     wire.send().await?;
     wire.until_ready().await?;
