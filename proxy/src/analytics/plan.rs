@@ -6,7 +6,7 @@ use model::{Column, FieldType, Generation, ModuleModel, TenantId};
 use sql::{
     clickhouse::{
         aggregate::{Aggregate, Metric},
-        filter::is_answerable,
+        filter::unanswerable,
         query::{Dimension, Interval, Key, Order, Query},
     },
     filter::Filter,
@@ -291,11 +291,10 @@ fn plan_filter(
     for (field, text) in conditions {
         let path = format!("filters.{field}");
         match parse_condition(model, field, text) {
-            Ok(filter) if is_answerable(&filter) => filters.push(filter),
-            Ok(_) => {
-                let message = "an array that is null is stored as empty in analytics, so this cannot be answered";
-                wrong.push(refuse(&path, FieldCode::InvalidOperator, message));
-            }
+            Ok(filter) => match unanswerable(&filter) {
+                None => filters.push(filter),
+                Some(message) => wrong.push(refuse(&path, FieldCode::InvalidOperator, message)),
+            },
             Err(refused) => wrong.push(refuse(&path, refused.code, refused.message)),
         }
     }

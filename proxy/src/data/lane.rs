@@ -4,7 +4,7 @@
 
 use model::{FieldType, ModuleModel};
 use sql::{
-    filter::{Comparison, Condition, Filter, Test},
+    filter::{Comparison, Condition, Filter, Operand, Test},
     postgres::select::{Deleted, SortKey},
 };
 
@@ -44,7 +44,7 @@ fn collect<'a>(filter: &'a Filter, bounds: &mut Bounds<'a>) -> bool {
     match filter {
         Filter::And(members) => members.iter().all(|member| collect(member, bounds)),
         Filter::Condition(Condition {
-            column,
+            operand: Operand { column, path: None },
             test: Test::Compare(comparison, _),
         }) => {
             let name = column.name.as_str();

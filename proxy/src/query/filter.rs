@@ -12,7 +12,7 @@
 //! of its bytes, which is that of its text; ClickHouse orders its UUID type differently, so compare the text there.
 
 use model::{Column, FieldType, ModuleModel, ValueUse, parse_value};
-use sql::filter::{Comparison, Condition, Filter, Test};
+use sql::filter::{Comparison, Condition, Filter, Pattern, Test};
 
 use super::{
     IN_VALUES_MAX, code_of, refuse,
@@ -209,16 +209,20 @@ fn build(column: &Column, operator: Operator, value: Value<'_>) -> Result<Filter
         (Operator::Compare(comparison), Value::One(text)) => {
             Test::Compare(comparison, parse_one(column, text)?)
         }
-        (Operator::Like { ignore_case }, Value::One(text)) => Test::Like {
-            pattern: parse_pattern(field, text)?,
-            ignore_case,
-        },
+        (Operator::Like { ignore_case }, Value::One(text)) => {
+            let pattern = if ignore_case {
+                Pattern::ILike
+            } else {
+                Pattern::Like
+            };
+            Test::Pattern(pattern, parse_pattern(field, text)?)
+        }
         (Operator::In, Value::List(values)) => Test::In(parse_list(column, values)?),
         (Operator::Is, Value::One(text)) => return parse_is(column, text),
         _ => unreachable!("in is the one operator that is given a list"),
     };
     Ok(Filter::Condition(Condition {
-        column: column.clone(),
+        operand: column.clone().into(),
         test,
     }))
 }
@@ -291,7 +295,7 @@ fn parse_is(column: &Column, text: &str) -> Result<Filter, FieldError> {
     let field = column.name.as_str();
     let condition = |test| {
         Filter::Condition(Condition {
-            column: column.clone(),
+            operand: column.clone().into(),
             test,
         })
     };

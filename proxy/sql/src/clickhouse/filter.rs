@@ -3,7 +3,7 @@
 use model::{Column, FieldType};
 
 use super::{literal, quote, value_type};
-use crate::filter::{Comparison, Condition, Filter, Test};
+use crate::filter::{Comparison, Condition, Filter, Pattern, Quantifier, Test};
 
 /// The column of a record's id: its 16 bytes in network order, since the type UUID compares its second half first.
 const RECORD_ID: &str = "`record_id`";
@@ -25,16 +25,65 @@ impl Params {
     }
 }
 
-/// A condition on `array` columns asks for what the table cannot tell: an array that is null is stored as empty.
-pub fn is_answerable(filter: &Filter) -> bool {
+/// Why a filter that PostgreSQL answers has no answer here, or one that could differ; `None` where it is answered.
+/// The text is for the client and names operator and type.
+pub fn unanswerable(filter: &Filter) -> Option<String> {
     match filter {
-        Filter::Condition(c) => !matches!(c.column.field_type, FieldType::Array { .. }),
-        Filter::And(list) | Filter::Or(list) => list.iter().all(is_answerable),
-        Filter::Not(inner) => is_answerable(inner),
+        Filter::Condition(condition) => unanswerable_condition(condition),
+        Filter::And(list) | Filter::Or(list) => list.iter().find_map(unanswerable),
+        Filter::Not(inner) => unanswerable(inner),
     }
 }
 
-/// One boolean expression, in brackets where it needs them. Nulls follow SQL's three-valued logic.
+fn unanswerable_condition(Condition { operand, test }: &Condition) -> Option<String> {
+    use Comparison::{Eq, Gt, Gte, Lt, Lte, Neq};
+    if operand.path.is_some() {
+        return Some("analytics does not look inside of JSON".to_owned());
+    }
+    let field_type = &operand.column.field_type;
+    if matches!(field_type, FieldType::Array { .. }) {
+        let message =
+            "an array that is null is stored as empty in analytics, so this cannot be answered";
+        return Some(message.to_owned());
+    }
+    // No order of these is the same in both stores, and JSON is kept as it was written.
+    let is_ordered = !matches!(
+        field_type,
+        FieldType::Bool
+            | FieldType::Enum { .. }
+            | FieldType::Inet
+            | FieldType::Bytes
+            | FieldType::Json
+    );
+    let (name, answered) = match test {
+        Test::Compare(Eq, _) => ("eq", *field_type != FieldType::Json),
+        Test::Compare(Neq, _) => ("neq", *field_type != FieldType::Json),
+        Test::In(_) => ("in", *field_type != FieldType::Json),
+        Test::Compare(Gt, _) => ("gt", is_ordered),
+        Test::Compare(Gte, _) => ("gte", is_ordered),
+        Test::Compare(Lt, _) => ("lt", is_ordered),
+        Test::Compare(Lte, _) => ("lte", is_ordered),
+        Test::Pattern(Pattern::Like, _) => ("like", true),
+        Test::Pattern(Pattern::ILike, _) => ("ilike", true),
+        Test::IsNull | Test::IsBool(_) => ("is", true),
+        Test::Pattern(Pattern::Match, _) => ("match", false),
+        Test::Pattern(Pattern::IMatch, _) => ("imatch", false),
+        Test::Quantified(_, Quantifier::Any, _) => ("(any)", false),
+        Test::Quantified(_, Quantifier::All, _) => ("(all)", false),
+        Test::IsDistinct(_) => ("isdistinct", false),
+        Test::Contain(..) => ("cs, cd or ov", false),
+        Test::Search { .. } => ("fts", false),
+    };
+    let message = || {
+        format!(
+            "operator {name} does not take type {} in analytics",
+            field_type.name()
+        )
+    };
+    (!answered).then(message)
+}
+
+/// One boolean expression of a filter that is not [`unanswerable`], in brackets where it needs them. Nulls follow SQL's three-valued logic.
 pub fn render(filter: &Filter, params: &mut Params) -> String {
     match filter {
         Filter::Condition(condition) => render_condition(condition, params),
@@ -53,21 +102,19 @@ fn join(list: &[Filter], operator: &str, empty: &str, params: &mut Params) -> St
     }
 }
 
-fn render_condition(Condition { column, test }: &Condition, params: &mut Params) -> String {
+fn render_condition(Condition { operand, test }: &Condition, params: &mut Params) -> String {
+    let column = &operand.column;
     let name = column_name(column);
     match test {
         Test::Compare(comparison, value) => compare(column, *comparison, value, params),
-        Test::Like {
-            pattern,
-            ignore_case,
-        } => {
+        Test::Pattern(Pattern::Like, pattern) => {
+            let pattern = params.push("String", like_pattern(pattern));
+            format!("{name} LIKE {pattern}")
+        }
+        Test::Pattern(Pattern::ILike, pattern) => {
             let pattern = params.push("String", like_pattern(pattern));
             // ILIKE folds ASCII only in some plans; lowerUTF8 folds every letter of both sides alike.
-            if *ignore_case {
-                format!("lowerUTF8({name}) LIKE lowerUTF8({pattern})")
-            } else {
-                format!("{name} LIKE {pattern}")
-            }
+            format!("lowerUTF8({name}) LIKE lowerUTF8({pattern})")
         }
         Test::In(values) if values.is_empty() => "false".to_owned(),
         Test::In(values) => {
@@ -84,6 +131,13 @@ fn render_condition(Condition { column, test }: &Condition, params: &mut Params)
         Test::IsNull => format!("{name} IS NULL"),
         Test::IsBool(true) => format!("ifNull({name}, false)"),
         Test::IsBool(false) => format!("ifNull(NOT {name}, false)"),
+        Test::Pattern(Pattern::Match | Pattern::IMatch, _)
+        | Test::Quantified(..)
+        | Test::IsDistinct(_)
+        | Test::Contain(..)
+        | Test::Search { .. } => {
+            unreachable!("a query is made of filters that `unanswerable` has passed")
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Binds of one statement and the expressions that read them.
 
-use model::{Column, FieldType, TenantId};
+use model::{FieldType, TenantId};
 
 use super::{column_type, quote};
 use crate::{
     Statement,
-    filter::{Condition, Filter, Test},
+    filter::{
+        Condition, Containment, Filter, Operand, Pattern, Quantifier, Relation, SearchSyntax, Test,
+    },
 };
 
 /// Collects binds while text is written. `$1` is always the tenant.
@@ -70,39 +72,98 @@ impl Binds {
         }
     }
 
-    fn condition(&mut self, condition: &Condition) -> String {
-        let Condition { column, test } = condition;
-        let name = quote(&column.name);
-        match test {
-            Test::Compare(comparison, value) => {
-                let value = self.value(&column.field_type, Some(value.clone()));
-                format!("{name} {} {value}", comparison.as_sql())
+    /// The expression of an operand, in brackets where it needs them. The steps of a path are a client's text.
+    pub fn operand(&mut self, operand: &Operand) -> String {
+        let name = quote(&operand.column.name);
+        match &operand.path {
+            None => name,
+            Some(path) => {
+                let operator = if path.as_text { "#>>" } else { "#>" };
+                let steps = self.typed("text[]", Some(array_literal(&path.steps)));
+                format!("({name} {operator} {steps})")
             }
-            Test::Like {
-                pattern,
-                ignore_case,
-            } => {
-                let operator = if *ignore_case { "ilike" } else { "like" };
-                format!(
-                    "{name} {operator} {}",
-                    self.typed("text", Some(pattern.clone()))
-                )
-            }
-            // One bind whatever the length, so that one plan serves every list.
-            Test::In(values) => format!("{name} = any({})", self.list(column, values)),
-            Test::IsNull => format!("{name} is null"),
-            Test::IsBool(value) => format!("{name} is {value}"),
         }
     }
 
-    fn list(&mut self, column: &Column, values: &[String]) -> String {
+    fn condition(&mut self, condition: &Condition) -> String {
+        let Condition { operand, test } = condition;
+        let name = self.operand(operand);
+        let field_type = operand.field_type();
+        match test {
+            Test::Compare(comparison, value) => {
+                let value = self.value(field_type, Some(value.clone()));
+                format!("{name} {} {value}", comparison.as_sql())
+            }
+            Test::Pattern(pattern, text) => {
+                let text = self.typed("text", Some(text.clone()));
+                format!("{name} {} {text}", pattern_operator(*pattern))
+            }
+            Test::Quantified(relation, quantifier, values) => {
+                let operator = match relation {
+                    Relation::Compare(comparison) => comparison.as_sql(),
+                    Relation::Pattern(pattern) => pattern_operator(*pattern),
+                };
+                let quantifier = match quantifier {
+                    Quantifier::Any => "any",
+                    Quantifier::All => "all",
+                };
+                format!(
+                    "{name} {operator} {quantifier}({})",
+                    self.list(field_type, values)
+                )
+            }
+            // One bind whatever the length, so that one plan serves every list.
+            Test::In(values) => format!("{name} = any({})", self.list(field_type, values)),
+            Test::IsNull => format!("{name} is null"),
+            Test::IsBool(value) => format!("{name} is {value}"),
+            Test::IsDistinct(value) => {
+                let value = self.value(field_type, Some(value.clone()));
+                format!("{name} is distinct from {value}")
+            }
+            Test::Contain(containment, value) => {
+                let value = self.value(field_type, Some(value.clone()));
+                let operator = match containment {
+                    Containment::Contains => "@>",
+                    Containment::ContainedBy => "<@",
+                    Containment::Overlaps => "&&",
+                };
+                format!("{name} {operator} {value}")
+            }
+            Test::Search {
+                syntax,
+                language,
+                query,
+            } => {
+                let language = self.typed("regconfig", Some(format!("pg_catalog.{language}")));
+                let query = self.typed("text", Some(query.clone()));
+                let function = match syntax {
+                    SearchSyntax::Operators => "to_tsquery",
+                    SearchSyntax::Plain => "plainto_tsquery",
+                    SearchSyntax::Phrase => "phraseto_tsquery",
+                    SearchSyntax::Web => "websearch_to_tsquery",
+                };
+                format!("to_tsvector({language}, {name}) @@ {function}({language}, {query})")
+            }
+        }
+    }
+
+    fn list(&mut self, field_type: &FieldType, values: &[String]) -> String {
         let bind = self.push(Some(array_literal(values)));
-        match &column.field_type {
+        match field_type {
             FieldType::Bytes => {
                 format!("array(select decode(v, 'base64') from unnest({bind}::text[]) v)")
             }
             other => format!("{bind}::{}[]", bind_type(other)),
         }
+    }
+}
+
+fn pattern_operator(pattern: Pattern) -> &'static str {
+    match pattern {
+        Pattern::Like => "like",
+        Pattern::ILike => "ilike",
+        Pattern::Match => "~",
+        Pattern::IMatch => "~*",
     }
 }
 

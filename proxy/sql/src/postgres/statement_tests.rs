@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Statement,
-    filter::{Comparison, Condition, Filter, Test},
+    filter::{Comparison, Condition, Filter, Pattern, Test},
 };
 
 /// A snapshot without the code that made it.
@@ -59,7 +59,7 @@ fn key(name: &str, descending: bool, nulls_first: bool) -> SortKey {
 
 fn condition(name: &str, test: Test) -> Filter {
     Filter::Condition(Condition {
-        column: column(name),
+        operand: column(name).into(),
         test,
     })
 }
@@ -109,13 +109,7 @@ fn reads() {
     let id = key("id", false, false);
     let every = Filter::And(vec![
         condition("amount", Test::Compare(Comparison::Gte, "1.005".into())),
-        condition(
-            "title",
-            Test::Like {
-                pattern: "%a%".into(),
-                ignore_case: true,
-            },
-        ),
+        condition("title", Test::Pattern(Pattern::ILike, "%a%".into())),
         condition("blob", Test::In(vec!["AP8=".into()])),
         Filter::Or(vec![
             condition("title", Test::In(vec!["a".into(), "b,\"c".into()])),

@@ -27,19 +27,22 @@ fn model() -> ModuleModel {
 fn show(filter: &Filter) -> String {
     match filter {
         Filter::Not(inner) => format!("not {}", show(inner)),
-        Filter::Condition(Condition { column, test }) => {
-            let name = column.name.as_str();
+        Filter::Condition(Condition { operand, test }) => {
+            let name = operand.column.name.as_str();
             match test {
                 Test::Compare(comparison, value) => {
                     format!("{name} {} [{value}]", comparison.as_sql())
                 }
-                Test::Like {
-                    pattern,
-                    ignore_case,
-                } => format!("{name} like{} [{pattern}]", u8::from(*ignore_case)),
+                Test::Pattern(pattern, text) => {
+                    format!(
+                        "{name} like{} [{text}]",
+                        u8::from(*pattern == Pattern::ILike)
+                    )
+                }
                 Test::In(values) => format!("{name} in [{}]", values.join("|")),
                 Test::IsNull => format!("{name} is null"),
                 Test::IsBool(value) => format!("{name} is {value}"),
+                _ => unreachable!("no operator makes it"),
             }
         }
         Filter::And(_) | Filter::Or(_) => unreachable!("one condition makes no group"),

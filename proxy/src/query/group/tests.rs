@@ -18,12 +18,13 @@ fn show(filter: &Filter) -> String {
         Filter::Condition(condition) => {
             let test = match &condition.test {
                 Test::Compare(comparison, value) => format!("{}{value}", comparison.as_sql()),
-                Test::Like { pattern, .. } => format!("~{pattern}"),
+                Test::Pattern(_, pattern) => format!("~{pattern}"),
                 Test::In(values) => format!("@{}", values.join("|")),
                 Test::IsNull => "?".into(),
                 Test::IsBool(value) => value.to_string(),
+                _ => unreachable!("no operator makes it"),
             };
-            format!("{}{test}", condition.column.name.as_str())
+            format!("{}{test}", condition.operand.column.name.as_str())
         }
     }
 }

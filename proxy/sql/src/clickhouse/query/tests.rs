@@ -3,7 +3,7 @@ use model::ModuleModel;
 use super::*;
 use crate::{
     clickhouse::aggregate::Aggregate,
-    filter::{Comparison, Condition, Test},
+    filter::{Comparison, Condition, Pattern, Test},
 };
 
 /// A model with a field of each type, named as the type.
@@ -60,7 +60,7 @@ fn no_filter() -> Filter {
 
 fn test_of(name: &str, test: Test) -> Filter {
     Filter::Condition(Condition {
-        column: column(name),
+        operand: column(name).into(),
         test,
     })
 }
@@ -137,17 +137,11 @@ fn every_operator_keeps_its_values_out_of_the_text() {
     }
     lines.push(condition_of(test_of(
         "text",
-        Test::Like {
-            pattern: "a\\b%".into(),
-            ignore_case: false,
-        },
+        Test::Pattern(Pattern::Like, "a\\b%".into()),
     )));
     lines.push(condition_of(test_of(
         "text",
-        Test::Like {
-            pattern: "a%".into(),
-            ignore_case: true,
-        },
+        Test::Pattern(Pattern::ILike, "a%".into()),
     )));
     lines.push(condition_of(test_of("text", Test::In(Vec::new()))));
     for test in [Test::IsNull, Test::IsBool(true), Test::IsBool(false)] {
@@ -233,10 +227,42 @@ fn no_query_leaves_its_tenant_or_reads_old_versions() {
 }
 
 #[test]
-fn an_array_cannot_be_asked_for_null() {
-    let array = test_of("array", Test::IsNull);
-    assert!(!filter::is_answerable(&Filter::Not(Box::new(Filter::Or(
-        vec![array]
-    )))));
-    assert!(filter::is_answerable(&test_of("json", Test::IsNull)));
+fn what_the_stores_would_not_agree_on_is_not_answered() {
+    use crate::filter::{Containment, JsonPath, Operand, Quantifier, Relation};
+    let refusal = |test: Filter| {
+        let filter = Filter::Not(Box::new(Filter::Or(vec![no_filter(), test])));
+        filter::unanswerable(&filter).unwrap_or_default()
+    };
+    let compared = |name: &str, comparison| test_of(name, Test::Compare(comparison, "1".into()));
+    let (eq, gt) = (Comparison::Eq, Comparison::Gt);
+    assert!(refusal(test_of("array", Test::IsNull)).contains("array"));
+    assert!(refusal(compared("bool", gt)).contains("gt does not take type bool"));
+    assert!(refusal(compared("json", eq)).contains("eq does not take type json"));
+    for test in [
+        Test::Pattern(Pattern::Match, "a".into()),
+        Test::Quantified(Relation::Compare(eq), Quantifier::Any, vec![]),
+        Test::IsDistinct("a".into()),
+        Test::Contain(Containment::Contains, "a".into()),
+    ] {
+        assert!(refusal(test_of("text", test)).contains("text in analytics"));
+    }
+    let inside = Filter::Condition(Condition {
+        operand: Operand {
+            column: column("json"),
+            path: Some(JsonPath {
+                steps: vec!["a".into()],
+                as_text: true,
+            }),
+        },
+        test: Test::IsNull,
+    });
+    assert!(refusal(inside).contains("inside of JSON"));
+    for answered in [
+        test_of("json", Test::IsNull),
+        compared("bool", eq),
+        compared("uuid", gt),
+        test_of("text", Test::Pattern(Pattern::ILike, "a".into())),
+    ] {
+        assert_eq!(refusal(answered), "");
+    }
 }
