@@ -12,6 +12,7 @@ pub mod chain;
 pub mod config;
 pub mod data;
 pub mod exchange;
+mod json;
 pub mod platform;
 pub mod postgres;
 pub mod problem;

@@ -5,11 +5,16 @@
 
 pub mod filter;
 pub mod group;
+mod literal;
+pub mod operand;
+pub mod operators;
 pub mod order;
 mod scan;
+pub mod search;
 
 pub use filter::parse_condition;
 pub use group::parse_group;
+pub use operand::parse_operand;
 pub use order::parse_order;
 
 use model::{ModuleModel, ValueError};
@@ -20,6 +25,11 @@ use crate::problem::{FieldCode, FieldError, Problem};
 pub const FILTERS_MAX: usize = 50;
 /// Most values of one `in`.
 pub const IN_VALUES_MAX: usize = 1_000;
+/// Most values of one `(any)` or `(all)`: unlike those of `in`, each is asked of each row.
+pub const QUANTIFIED_VALUES_MAX: usize = 100;
+/// Most characters of a regular expression: room for any that a person writes, and PostgreSQL compiles it without a
+/// bound of its own but memory.
+pub const PATTERN_CHARS_MAX: usize = 256;
 /// Deepest nesting of groups; the outermost `or=(…)` is 1.
 pub const GROUP_DEPTH_MAX: usize = 5;
 

@@ -1,6 +1,5 @@
 //! A record in a JSON body, read by the model. All that is wrong is told at once.
 
-mod json;
 mod value;
 
 use std::fmt;

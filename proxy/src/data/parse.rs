@@ -10,8 +10,8 @@ use super::prefer::Preferences;
 use crate::{
     problem::{FieldCode, FieldError, Problem},
     query::{
-        FILTERS_MAX, count_conditions, group::GROUP_KEYS, parse_condition, parse_group,
-        parse_order, refuse,
+        FILTERS_MAX, count_conditions, group::GROUP_KEYS, operand::is_operand, parse_condition,
+        parse_group, parse_order, refuse,
     },
 };
 
@@ -168,6 +168,7 @@ fn unknown_parameter(name: &str) -> FieldError {
 fn known_parameter(model: &ModuleModel, name: &str) -> Result<(), FieldError> {
     match model.column(name) {
         Some(_) => Ok(()),
+        None if is_operand(name) => Ok(()),
         None if LATER.contains(&name) => Err(unknown_parameter(name)),
         None => {
             let message = format!(

@@ -1,90 +1,80 @@
-//! One condition: `field=op.value`.
+//! One condition: `field=op.value`. Which type takes which operator is in [`super::operators`].
 //!
-//! | operator | types |
-//! |---|---|
-//! | `eq` `neq` `in` | all but json and array |
-//! | `gt` `gte` `lt` `lte` | int16 int32 int64 float64 decimal text uuid date timestamp time |
-//! | `like` `ilike` | text enum |
-//! | `is.null` `is.not_null` | all |
-//! | `is.true` `is.false` `is.unknown` | bool |
-//!
-//! Bool, enum, inet and bytes have no order here: the two stores would not agree on one. An order of uuid is that
-//! of its bytes, which is that of its text; ClickHouse orders its UUID type differently, so compare the text there.
+//! A value is read by the operand's type before anything is sent; what PostgreSQL would read in several ways, or would
+//! only refuse when it meets a row, is refused here.
 
-use model::{Column, FieldType, ModuleModel, ValueUse, parse_value};
-use sql::filter::{Comparison, Condition, Filter, Pattern, Test};
+use model::{FieldType, ModuleModel};
+use sql::filter::{
+    Comparison, Condition, Containment, Filter, Operand, Pattern, Quantifier, Relation, Test,
+};
 
 use super::{
-    IN_VALUES_MAX, code_of, refuse,
+    IN_VALUES_MAX, PATTERN_CHARS_MAX, QUANTIFIED_VALUES_MAX, literal,
+    operand::{parse_operand, scan_operand},
+    operators::{Operator, takes_quantifier},
+    refuse,
     scan::{Scan, Token},
-    unknown_field,
+    search::{
+        LANGUAGE_DEFAULT, LANGUAGES, SEARCH_CHARS_MAX, language_named, rewrite_query, syntax_of,
+    },
+    shown,
 };
 use crate::problem::{FieldCode, FieldError};
 
-/// Reads `text`, such as `gt.5` or `not.in.(a,b)`, as a condition on a column of the model.
+/// Reads `text`, such as `gt.5` or `not.in.(a,b)`, as a condition on a column of the model, or on a place inside of its
+/// JSON (`extra->a->>b`).
 ///
-/// At the top level quotes outside `in.(…)` are data. Errors name the field, and the operator with the types that
-/// take it where that is what is wrong.
+/// At the top level quotes outside `in.(…)` and `{…}` are data. Errors name the field, and the operator with the types
+/// that take it where that is what is wrong.
 pub fn parse_condition(model: &ModuleModel, field: &str, text: &str) -> Result<Filter, FieldError> {
-    let column = column_of(model, field)?;
-    let (negated, operator, rest) = split_operator(field, text)?;
-    let value = match operator {
+    let operand = parse_operand(model, field)?;
+    let mut scan = Scan::new(text);
+    let asked = Asked::scan(field, operand, &mut scan)?;
+    let rest = scan.rest();
+    let value = match asked.operator {
         Operator::In => {
-            let mut scan = Scan::new(rest);
-            match scan.list().filter(|_| scan.is_done()) {
-                Some(values) => Value::List(values),
-                None => return Err(malformed_list(field)),
-            }
+            let values = scan.list().filter(|_| scan.is_done());
+            Value::List(values.ok_or_else(|| malformed_list(field))?)
         }
         _ => Value::One(rest),
     };
-    let condition = build(column, operator, value)?;
-    Ok(if negated {
-        Filter::Not(Box::new(condition))
-    } else {
-        condition
-    })
+    asked.parse(value)
 }
 
 /// The same inside a group: the value ends at `,` or `)`, and quotes protect it.
 pub(super) fn scan_condition(
     model: &ModuleModel,
-    field: &str,
     scan: &mut Scan<'_>,
 ) -> Result<Filter, FieldError> {
-    let column = column_of(model, field)?;
-    let negated = scan.take("not.");
-    let operator = operator_named(field, scan.until(&['.', ',', ')']))?;
+    let start = scan.rest();
+    let operand = scan_operand(model, scan)?;
+    let field = &start[..start.len() - scan.rest().len()];
     if !scan.take(".") {
-        return Err(refuse(
-            field,
-            FieldCode::InvalidOperator,
-            "needs an operator and a value, such as eq.1",
-        ));
+        return Err(needs_operator(field));
     }
-    let condition = match operator {
+    let asked = Asked::scan(field, operand, scan)?;
+    match asked.operator {
         Operator::In => {
             let values = scan.list().ok_or_else(|| malformed_list(field))?;
-            build(column, operator, Value::List(values))?
+            asked.parse(Value::List(values))
         }
         _ => {
             let token = scan.value();
-            build(column, operator, Value::One(meant(column, &token)))?
+            let text = meant(asked.operand.field_type(), &token);
+            asked.parse(Value::One(text))
         }
-    };
-    Ok(if negated {
-        Filter::Not(Box::new(condition))
-    } else {
-        condition
-    })
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    Compare(Comparison),
-    Like { ignore_case: bool },
-    In,
-    Is,
+/// Everything of a condition but its value.
+struct Asked<'a> {
+    /// The operand as the client wrote it.
+    field: &'a str,
+    operand: Operand,
+    negated: bool,
+    operator: Operator,
+    quantifier: Option<Quantifier>,
+    language: Option<&'static str>,
 }
 
 enum Value<'a> {
@@ -92,33 +82,273 @@ enum Value<'a> {
     List(Vec<Token>),
 }
 
-/// Known to PostgREST and not yet here; told apart from a misspelling.
-const LATER: [&str; 15] = [
-    "match",
-    "imatch",
-    "isdistinct",
-    "fts",
-    "plfts",
-    "phfts",
-    "wfts",
-    "cs",
-    "cd",
-    "ov",
-    "sl",
-    "sr",
-    "nxr",
-    "nxl",
-    "adj",
-];
+impl<'a> Asked<'a> {
+    /// Reads `not.op(any).`; what is left is the value.
+    fn scan(field: &'a str, operand: Operand, scan: &mut Scan<'_>) -> Result<Self, FieldError> {
+        let negated = scan.take("not.");
+        let name = scan.until(&['.', '(', ',', ')']);
+        let argument = if scan.take("(") {
+            let argument = scan.until(&['.', '(', ',', ')']);
+            if !scan.take(")") {
+                return Err(needs_operator(field));
+            }
+            Some(argument)
+        } else {
+            None
+        };
+        if !scan.take(".") {
+            return Err(needs_operator(field));
+        }
+        let operator = Operator::named(name).ok_or_else(|| unknown_operator(field, name))?;
+        let mut asked = Self {
+            field,
+            operand,
+            negated,
+            operator,
+            quantifier: None,
+            language: None,
+        };
+        asked.check_type()?;
+        if let Some(argument) = argument {
+            asked.take_argument(argument)?;
+        }
+        Ok(asked)
+    }
 
-const ORDERED: &str = "int16, int32, int64, float64, decimal, text, uuid, date, timestamp, time";
-const EQUAL: &str = "every type but json and array";
-const TEXTUAL: &str = "text, enum";
+    fn check_type(&self) -> Result<(), FieldError> {
+        let (operator, field_type) = (self.operator, self.operand.field_type());
+        if operator.takes(field_type) {
+            return Ok(());
+        }
+        let name = operator.name();
+        let message = match operator.types().as_slice() {
+            [] => format!("operator {name} takes ranges, which no field is"),
+            types => format!(
+                "operator {name} does not take type {}; it takes {}",
+                field_type.name(),
+                types.join(", ")
+            ),
+        };
+        Err(self.refuse(FieldCode::InvalidOperator, message))
+    }
 
-fn column_of<'a>(model: &'a ModuleModel, field: &str) -> Result<&'a Column, FieldError> {
-    model
-        .column(field)
-        .ok_or_else(|| unknown_field(model, field))
+    fn take_argument(&mut self, argument: &str) -> Result<(), FieldError> {
+        let name = self.operator.name();
+        if self.operator.is_search() {
+            let Some(language) = language_named(argument) else {
+                let message = format!(
+                    "operator {name} takes one of these languages: {}",
+                    LANGUAGES.join(", ")
+                );
+                return Err(self.refuse(FieldCode::InvalidOperator, message));
+            };
+            self.language = Some(language);
+            return Ok(());
+        }
+        if !self.operator.is_quantifiable() {
+            let message = format!("operator {name} takes nothing in brackets");
+            return Err(self.refuse(FieldCode::InvalidOperator, message));
+        }
+        self.quantifier = Some(match argument {
+            "any" => Quantifier::Any,
+            "all" => Quantifier::All,
+            _ => {
+                let message = format!("operator {name} takes (any) or (all)");
+                return Err(self.refuse(FieldCode::InvalidOperator, message));
+            }
+        });
+        let field_type = self.operand.field_type();
+        if !takes_quantifier(self.operator, field_type) {
+            let message = format!(
+                "operator {name}({argument}) does not take type {}; it takes every type but array",
+                field_type.name()
+            );
+            return Err(self.refuse(FieldCode::InvalidOperator, message));
+        }
+        Ok(())
+    }
+
+    fn parse(self, value: Value<'_>) -> Result<Filter, FieldError> {
+        let negated = self.negated;
+        let filter = match value {
+            Value::List(tokens) => self.with(Test::In(self.parse_in(&tokens)?)),
+            Value::One(text) if self.operator == Operator::Is => self.parse_is(text)?,
+            Value::One(text) => self.with(self.parse_test(text)?),
+        };
+        Ok(if negated {
+            Filter::Not(Box::new(filter))
+        } else {
+            filter
+        })
+    }
+
+    fn with(&self, test: Test) -> Filter {
+        Filter::Condition(Condition {
+            operand: self.operand.clone(),
+            test,
+        })
+    }
+
+    fn parse_test(&self, text: &str) -> Result<Test, FieldError> {
+        if let Some(relation) = relation_of(self.operator) {
+            return self.parse_relation(relation, text);
+        }
+        if let Some(syntax) = syntax_of(self.operator) {
+            return Ok(Test::Search {
+                syntax,
+                language: self.language.unwrap_or(LANGUAGE_DEFAULT),
+                query: self.parse_search(text)?,
+            });
+        }
+        let value = self.parse_value(text)?;
+        Ok(match self.operator {
+            Operator::Cs => Test::Contain(Containment::Contains, value),
+            Operator::Cd => Test::Contain(Containment::ContainedBy, value),
+            Operator::Ov => Test::Contain(Containment::Overlaps, value),
+            Operator::IsDistinct => Test::IsDistinct(value),
+            _ => {
+                unreachable!("in and is are read elsewhere, and no type takes the range operators")
+            }
+        })
+    }
+
+    fn parse_relation(&self, relation: Relation, text: &str) -> Result<Test, FieldError> {
+        let Some(quantifier) = self.quantifier else {
+            return Ok(match relation {
+                Relation::Compare(comparison) => Test::Compare(comparison, self.parse_value(text)?),
+                Relation::Pattern(pattern) => {
+                    Test::Pattern(pattern, self.parse_pattern(pattern, text)?)
+                }
+            });
+        };
+        let field_type = self.operand.field_type();
+        let mut values = literal::parse_list(self.field, field_type, text, QUANTIFIED_VALUES_MAX)?;
+        if let Relation::Pattern(pattern) = relation {
+            for value in &mut values {
+                *value = self.parse_pattern(pattern, value)?;
+            }
+        }
+        Ok(Test::Quantified(relation, quantifier, values))
+    }
+
+    fn parse_value(&self, text: &str) -> Result<String, FieldError> {
+        literal::parse(self.field, self.operand.field_type(), text)
+    }
+
+    fn parse_in(&self, tokens: &[Token]) -> Result<Vec<String>, FieldError> {
+        if tokens.len() > IN_VALUES_MAX {
+            let message = format!("in takes at most {IN_VALUES_MAX} values");
+            return Err(self.refuse(FieldCode::LimitExceeded, message));
+        }
+        let field_type = self.operand.field_type();
+        tokens
+            .iter()
+            .map(|token| self.parse_value(meant(field_type, token)))
+            .collect()
+    }
+
+    /// `*` is the wildcard of `like` on the wire; `%`, `_` and `\` pass through as in PostgREST.
+    fn parse_pattern(&self, pattern: Pattern, text: &str) -> Result<String, FieldError> {
+        let name = self.operator.name();
+        if text.contains('\0') {
+            return Err(self.refuse(FieldCode::InvalidValue, "contains the character U+0000"));
+        }
+        if matches!(pattern, Pattern::Match | Pattern::IMatch) {
+            if text.chars().count() > PATTERN_CHARS_MAX {
+                let message = format!("{name} takes at most {PATTERN_CHARS_MAX} characters");
+                return Err(self.refuse(FieldCode::LimitExceeded, message));
+            }
+            return Ok(text.to_owned());
+        }
+        let trailing = text.bytes().rev().take_while(|b| *b == b'\\').count();
+        if trailing % 2 == 1 {
+            let message = "a pattern does not end with a lone backslash";
+            return Err(self.refuse(FieldCode::InvalidValue, message));
+        }
+        Ok(text.replace('*', "%"))
+    }
+
+    fn parse_search(&self, text: &str) -> Result<String, FieldError> {
+        if text.contains('\0') {
+            return Err(self.refuse(FieldCode::InvalidValue, "contains the character U+0000"));
+        }
+        if text.chars().count() > SEARCH_CHARS_MAX {
+            let message = format!(
+                "{} takes at most {SEARCH_CHARS_MAX} characters",
+                self.operator.name()
+            );
+            return Err(self.refuse(FieldCode::LimitExceeded, message));
+        }
+        if self.operator != Operator::Fts {
+            return Ok(text.to_owned());
+        }
+        rewrite_query(text).ok_or_else(|| {
+            let message =
+                "fts takes words joined by &, |, !, <-> and brackets; plfts takes plain text";
+            self.refuse(FieldCode::InvalidValue, message)
+        })
+    }
+
+    fn parse_is(&self, text: &str) -> Result<Filter, FieldError> {
+        let field_type = self.operand.field_type();
+        let is_bool = *field_type == FieldType::Bool;
+        match text.to_ascii_lowercase().as_str() {
+            "null" => Ok(self.with(Test::IsNull)),
+            "not_null" => Ok(Filter::Not(Box::new(self.with(Test::IsNull)))),
+            "unknown" if is_bool => Ok(self.with(Test::IsNull)),
+            word @ ("true" | "false") if is_bool => Ok(self.with(Test::IsBool(word == "true"))),
+            word @ ("true" | "false" | "unknown") => {
+                let message = format!(
+                    "operator is.{word} does not take type {}; it takes bool",
+                    field_type.name()
+                );
+                Err(self.refuse(FieldCode::InvalidOperator, message))
+            }
+            _ => {
+                let message = "is takes null, not_null, true, false or unknown";
+                Err(self.refuse(FieldCode::InvalidValue, message))
+            }
+        }
+    }
+
+    fn refuse(&self, code: FieldCode, message: impl Into<String>) -> FieldError {
+        refuse(self.field, code, message)
+    }
+}
+
+fn relation_of(operator: Operator) -> Option<Relation> {
+    use Comparison::{Eq, Gt, Gte, Lt, Lte, Neq};
+    Some(match operator {
+        Operator::Eq => Relation::Compare(Eq),
+        Operator::Neq => Relation::Compare(Neq),
+        Operator::Gt => Relation::Compare(Gt),
+        Operator::Gte => Relation::Compare(Gte),
+        Operator::Lt => Relation::Compare(Lt),
+        Operator::Lte => Relation::Compare(Lte),
+        Operator::Like => Relation::Pattern(Pattern::Like),
+        Operator::ILike => Relation::Pattern(Pattern::ILike),
+        Operator::Match => Relation::Pattern(Pattern::Match),
+        Operator::IMatch => Relation::Pattern(Pattern::IMatch),
+        _ => return None,
+    })
+}
+
+fn needs_operator(field: &str) -> FieldError {
+    refuse(
+        field,
+        FieldCode::InvalidOperator,
+        "needs an operator and a value, such as eq.1",
+    )
+}
+
+fn unknown_operator(field: &str, name: &str) -> FieldError {
+    let names: Vec<_> = Operator::ALL.iter().map(|o| o.name()).collect();
+    let message = format!(
+        "operator {} is unknown; there are {}",
+        shown(name),
+        names.join(" ")
+    );
+    refuse(field, FieldCode::InvalidOperator, message)
 }
 
 fn malformed_list(field: &str) -> FieldError {
@@ -129,194 +359,13 @@ fn malformed_list(field: &str) -> FieldError {
     )
 }
 
-fn split_operator<'a>(field: &str, text: &'a str) -> Result<(bool, Operator, &'a str), FieldError> {
-    let (negated, rest) = match text.strip_prefix("not.") {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    match rest.split_once('.') {
-        Some((name, value)) => Ok((negated, operator_named(field, name)?, value)),
-        None => Err(refuse(
-            field,
-            FieldCode::InvalidOperator,
-            "needs an operator and a value, such as eq.1",
-        )),
-    }
-}
-
-fn operator_named(field: &str, name: &str) -> Result<Operator, FieldError> {
-    use Comparison::{Eq, Gt, Gte, Lt, Lte, Neq};
-    let plain = name.split('(').next().unwrap_or(name);
-    Ok(match name {
-        "eq" => Operator::Compare(Eq),
-        "neq" => Operator::Compare(Neq),
-        "gt" => Operator::Compare(Gt),
-        "gte" => Operator::Compare(Gte),
-        "lt" => Operator::Compare(Lt),
-        "lte" => Operator::Compare(Lte),
-        "like" => Operator::Like { ignore_case: false },
-        "ilike" => Operator::Like { ignore_case: true },
-        "in" => Operator::In,
-        "is" => Operator::Is,
-        _ if LATER.contains(&plain) || plain.len() < name.len() => {
-            let message = format!("operator {plain} is not served in this form yet");
-            return Err(refuse(field, FieldCode::InvalidOperator, message));
-        }
-        _ => {
-            let shown: String = name.chars().take(32).collect();
-            let message = format!(
-                "operator {shown} is unknown; there are eq neq gt gte lt lte like ilike in is"
-            );
-            return Err(refuse(field, FieldCode::InvalidOperator, message));
-        }
-    })
-}
-
-fn build(column: &Column, operator: Operator, value: Value<'_>) -> Result<Filter, FieldError> {
-    let field = column.name.as_str();
-    let has_order = !matches!(
-        column.field_type,
-        FieldType::Bool
-            | FieldType::Enum { .. }
-            | FieldType::Inet
-            | FieldType::Bytes
-            | FieldType::Json
-            | FieldType::Array { .. }
-    );
-    let has_equality = !matches!(column.field_type, FieldType::Json | FieldType::Array { .. });
-    let is_textual = matches!(
-        column.field_type,
-        FieldType::Text { .. } | FieldType::Enum { .. }
-    );
-    let (allowed, name, types) = match operator {
-        Operator::Compare(c @ (Comparison::Eq | Comparison::Neq)) => {
-            (has_equality, name_of(c), EQUAL)
-        }
-        Operator::Compare(c) => (has_order, name_of(c), ORDERED),
-        Operator::Like { ignore_case: false } => (is_textual, "like", TEXTUAL),
-        Operator::Like { ignore_case: true } => (is_textual, "ilike", TEXTUAL),
-        Operator::In => (has_equality, "in", EQUAL),
-        Operator::Is => (true, "is", ""),
-    };
-    if !allowed {
-        let message = format!(
-            "operator {name} does not take type {}; it takes {types}",
-            column.field_type.name()
-        );
-        return Err(refuse(field, FieldCode::InvalidOperator, message));
-    }
-    let test = match (operator, value) {
-        (Operator::Compare(comparison), Value::One(text)) => {
-            Test::Compare(comparison, parse_one(column, text)?)
-        }
-        (Operator::Like { ignore_case }, Value::One(text)) => {
-            let pattern = if ignore_case {
-                Pattern::ILike
-            } else {
-                Pattern::Like
-            };
-            Test::Pattern(pattern, parse_pattern(field, text)?)
-        }
-        (Operator::In, Value::List(values)) => Test::In(parse_list(column, values)?),
-        (Operator::Is, Value::One(text)) => return parse_is(column, text),
-        _ => unreachable!("in is the one operator that is given a list"),
-    };
-    Ok(Filter::Condition(Condition {
-        operand: column.clone().into(),
-        test,
-    }))
-}
-
-fn name_of(comparison: Comparison) -> &'static str {
-    match comparison {
-        Comparison::Eq => "eq",
-        Comparison::Neq => "neq",
-        Comparison::Gt => "gt",
-        Comparison::Gte => "gte",
-        Comparison::Lt => "lt",
-        Comparison::Lte => "lte",
-    }
-}
-
-fn parse_one(column: &Column, text: &str) -> Result<String, FieldError> {
-    parse_value(&column.field_type, text, ValueUse::Compare)
-        .map_err(|error| refuse(column.name.as_str(), code_of(&error), error.to_string()))
-}
-
-fn parse_list(column: &Column, values: Vec<Token>) -> Result<Vec<String>, FieldError> {
-    if values.len() > IN_VALUES_MAX {
-        let message = format!("in takes at most {IN_VALUES_MAX} values");
-        return Err(refuse(
-            column.name.as_str(),
-            FieldCode::LimitExceeded,
-            message,
-        ));
-    }
-    values
-        .iter()
-        .map(|token| parse_one(column, meant(column, token)))
-        .collect()
-}
-
 /// Spaces around a value without quotes are data in a text and nothing in a number.
-fn meant<'a>(column: &Column, token: &'a Token) -> &'a str {
-    let keeps_spaces = matches!(
-        column.field_type,
-        FieldType::Text { .. } | FieldType::Enum { .. }
-    );
+fn meant<'a>(field_type: &FieldType, token: &'a Token) -> &'a str {
+    let keeps_spaces = matches!(field_type, FieldType::Text { .. } | FieldType::Enum { .. });
     if keeps_spaces || token.quoted {
         &token.text
     } else {
         token.text.trim_matches(' ')
-    }
-}
-
-/// `*` is the wildcard of the wire; `%`, `_` and `\` pass through as in PostgREST.
-fn parse_pattern(field: &str, text: &str) -> Result<String, FieldError> {
-    if text.contains('\0') {
-        return Err(refuse(
-            field,
-            FieldCode::InvalidValue,
-            "contains the character U+0000",
-        ));
-    }
-    let trailing = text.bytes().rev().take_while(|b| *b == b'\\').count();
-    if trailing % 2 == 1 {
-        return Err(refuse(
-            field,
-            FieldCode::InvalidValue,
-            "a pattern does not end with a lone backslash",
-        ));
-    }
-    Ok(text.replace('*', "%"))
-}
-
-fn parse_is(column: &Column, text: &str) -> Result<Filter, FieldError> {
-    let field = column.name.as_str();
-    let condition = |test| {
-        Filter::Condition(Condition {
-            operand: column.clone().into(),
-            test,
-        })
-    };
-    let is_bool = column.field_type == FieldType::Bool;
-    match text.to_ascii_lowercase().as_str() {
-        "null" => Ok(condition(Test::IsNull)),
-        "not_null" => Ok(Filter::Not(Box::new(condition(Test::IsNull)))),
-        "unknown" if is_bool => Ok(condition(Test::IsNull)),
-        word @ ("true" | "false") if is_bool => Ok(condition(Test::IsBool(word == "true"))),
-        word @ ("true" | "false" | "unknown") => {
-            let message = format!(
-                "operator is.{word} does not take type {}; it takes bool",
-                column.field_type.name()
-            );
-            Err(refuse(field, FieldCode::InvalidOperator, message))
-        }
-        _ => Err(refuse(
-            field,
-            FieldCode::InvalidValue,
-            "is takes null, not_null, true, false or unknown",
-        )),
     }
 }
 

@@ -91,32 +91,32 @@ fn scan_member(
 ) -> Result<Filter, FieldError> {
     // `not`, `and` and `or` are reserved, so no field of a model is hidden by them.
     let negated = scan.take("not.");
-    let word = scan.until(&['.', '(', ',', ')']);
-    match (word, scan.peek()) {
-        ("and" | "or", Some('(')) => {
+    for kind in ["and", "or"] {
+        let is_group = scan
+            .rest()
+            .strip_prefix(kind)
+            .is_some_and(|r| r.starts_with('('));
+        if is_group {
+            scan.take(kind);
             let members = scan_members(model, key, scan, depth + 1)?;
-            wrap(key, negated, word, members)
+            return wrap(key, negated, kind, members);
         }
-        _ if negated => Err(refuse(
+    }
+    if negated {
+        return Err(refuse(
             key,
             FieldCode::InvalidOperator,
             "not stands before an operator or a group, as in a.not.eq.1",
-        )),
-        ("", _) => Err(refuse(
+        ));
+    }
+    if matches!(scan.peek(), None | Some(',' | ')')) {
+        return Err(refuse(
             key,
             FieldCode::InvalidValue,
             "a group has at least one member",
-        )),
-        (field, Some('.')) => {
-            scan.take(".");
-            scan_condition(model, field, scan)
-        }
-        (field, _) => Err(refuse(
-            field,
-            FieldCode::InvalidOperator,
-            "needs an operator and a value, such as eq.1",
-        )),
+        ));
     }
+    scan_condition(model, scan)
 }
 
 #[cfg(test)]

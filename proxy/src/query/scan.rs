@@ -22,6 +22,11 @@ impl<'a> Scan<'a> {
         self.rest.is_empty()
     }
 
+    /// What has not been read yet.
+    pub fn rest(&self) -> &'a str {
+        self.rest
+    }
+
     pub fn peek(&self) -> Option<char> {
         self.rest.chars().next()
     }
@@ -49,26 +54,48 @@ impl<'a> Scan<'a> {
         head
     }
 
-    /// A value of a list or group: `"…"` with backslash escapes, `{…}`, or a run without `,` and `)`.
+    /// The name of a field: up to an arrow, or to what ends an operand.
+    pub fn name(&mut self) -> &'a str {
+        self.until_arrow_or(&['.', '(', ',', ')'])
+    }
+
+    /// A step of a JSON path without quotes. A `-` is a part of it unless it begins the next arrow.
+    pub fn step(&mut self) -> &'a str {
+        self.until_arrow_or(&['(', ':', '.', ',', '>', ')'])
+    }
+
+    fn until_arrow_or(&mut self, stops: &[char]) -> &'a str {
+        let end = self.rest.find(stops).unwrap_or(self.rest.len());
+        let end = self.rest[..end + usize::from(self.rest[end..].starts_with('>'))]
+            .find("->")
+            .unwrap_or(end);
+        let (head, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        head
+    }
+
+    /// A text in double quotes, whatever follows them.
+    pub fn quoted(&mut self) -> Option<String> {
+        let (text, rest) = quoted(self.rest)?;
+        self.rest = rest;
+        Some(text)
+    }
+
+    /// A value of a list or group: `"…"` with backslash escapes, `{…}` (braces in it pair up, but for those in
+    /// quotes), or a run without `,` and `)`.
     ///
     /// As in PostgREST a closing quote counts only before `,` or `)`; otherwise the quotes are data.
     pub fn value(&mut self) -> Token {
-        if let Some((text, rest)) = quoted(self.rest) {
+        if let Some((text, rest)) = quoted(self.rest).filter(|(_, rest)| ends_value(rest)) {
             self.rest = rest;
             return Token { text, quoted: true };
         }
-        if self.rest.starts_with('{') {
-            let end = self.rest.find('}').map(|at| at + 1);
-            if let Some((text, rest)) = end
-                .map(|end| self.rest.split_at(end))
-                .filter(|(_, rest)| ends_value(rest))
-            {
-                self.rest = rest;
-                return Token {
-                    text: text.to_owned(),
-                    quoted: false,
-                };
-            }
+        if let Some((text, rest)) = braced(self.rest).filter(|(_, rest)| ends_value(rest)) {
+            self.rest = rest;
+            return Token {
+                text: text.to_owned(),
+                quoted: false,
+            };
         }
         Token {
             text: self.until(&[',', ')']).to_owned(),
@@ -101,13 +128,36 @@ fn ends_value(rest: &str) -> bool {
     rest.starts_with([',', ')'])
 }
 
+/// `{…}` up to the brace that closes the first.
+fn braced(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0usize;
+    let mut in_quotes = false;
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => in_quotes = !in_quotes,
+            b'\\' if in_quotes => {
+                bytes.next();
+            }
+            b'{' if !in_quotes => depth += 1,
+            b'}' if !in_quotes => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        // The first byte is a brace, or there is none to close.
+        if depth == 0 {
+            return (byte == b'}').then(|| text.split_at(at + 1));
+        }
+    }
+    None
+}
+
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut characters = text.strip_prefix('"')?.char_indices();
     let mut value = String::new();
     while let Some((at, character)) = characters.next() {
         match character {
             // One byte was the opening quote, one is this.
-            '"' => return Some((value, &text[at + 2..])).filter(|(_, rest)| ends_value(rest)),
+            '"' => return Some((value, &text[at + 2..])),
             '\\' => value.push(characters.next()?.1),
             other => value.push(other),
         }
@@ -137,6 +187,13 @@ mod tests {
             (r#"("a\"b\\c\d")"#, Some(vec!["a\"b\\cd"])),
             ("(1, 2)", Some(vec!["1", " 2"])),
             ("({a,b},c)", Some(vec!["{a,b}", "c"])),
+            ("({\"}\\\"\",b},c)", Some(vec!["{\"}\\\"\",b}", "c"])),
+            (
+                "({\"a\":{\"b\":[1,2]}},{})",
+                Some(vec!["{\"a\":{\"b\":[1,2]}}", "{}"]),
+            ),
+            ("({é,ö},})", Some(vec!["{é,ö}", "}"])),
+            ("({a,b)", Some(vec!["{a", "b"])),
             ("(ä,\"ö)\")", Some(vec!["ä", "ö)"])),
             ("(a)b", None),
             ("(a", None),

@@ -6,7 +6,7 @@ use model::{
 use serde::Serialize;
 
 use super::{held, may, may_read, path_of};
-use crate::caller::Caller;
+use crate::{caller::Caller, query::operators};
 
 /// What `GET schema/{module}/{model}` answers as `data`.
 #[derive(Serialize)]
@@ -131,28 +131,8 @@ fn field<'a>(model: &'a ModuleModel, column: &'a Column) -> FieldDescription<'a>
             _ => None,
         },
         description: declared.and_then(|f| f.description.as_deref()),
-        operators: operators(kind),
+        operators: operators::allowed(kind).iter().map(|o| o.name()).collect(),
     }
-}
-
-/// The operators that a filter on such a column takes; `query` refuses every other (a test compares the two).
-pub(super) fn operators(kind: &FieldType) -> Vec<&'static str> {
-    let mut found = Vec::new();
-    if !matches!(kind, FieldType::Json | FieldType::Array { .. }) {
-        found.extend(["eq", "neq", "in"]);
-    }
-    let unordered = matches!(
-        kind,
-        FieldType::Bool | FieldType::Enum { .. } | FieldType::Inet | FieldType::Bytes
-    );
-    if !found.is_empty() && !unordered {
-        found.extend(["gt", "gte", "lt", "lte"]);
-    }
-    if matches!(kind, FieldType::Text { .. } | FieldType::Enum { .. }) {
-        found.extend(["like", "ilike"]);
-    }
-    found.push("is");
-    found
 }
 
 /// Relations to models that this tenant has and this caller may read.

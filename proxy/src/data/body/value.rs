@@ -4,11 +4,11 @@ use model::{FieldType, ScalarType, ValueUse, parse_value};
 use serde_json::value::RawValue;
 use sql::postgres::array_literal;
 
-use super::json;
-use crate::{problem::FieldCode, query::code_of};
-
-/// What is wrong, for programs and for people.
-pub(super) type Wrong = (FieldCode, String);
+use crate::{
+    json::{self, Wrong},
+    problem::FieldCode,
+    query::code_of,
+};
 
 /// Reads the text of one JSON value; `None` is null. Numbers keep every digit; int64 and decimal may come as
 /// strings, everything else in its own JSON kind only.

@@ -4,7 +4,7 @@ use sql::filter::Test;
 fn model() -> ModuleModel {
     serde_json::from_value(serde_json::json!({
         "module": "crm", "model": "deals", "autoApi": true, "analytics": true, "maxPageSize": 1000,
-        "fields": [{"name": "title", "type": "text"}, {"name": "seats", "type": "int32"}],
+        "fields": [{"name": "title", "type": "text"}, {"name": "seats", "type": "int32"}, {"name": "extra", "type": "json"}],
     }))
     .unwrap()
 }
@@ -22,9 +22,13 @@ fn show(filter: &Filter) -> String {
                 Test::In(values) => format!("@{}", values.join("|")),
                 Test::IsNull => "?".into(),
                 Test::IsBool(value) => value.to_string(),
-                _ => unreachable!("no operator makes it"),
+                _ => "*".into(),
             };
-            format!("{}{test}", condition.operand.column.name.as_str())
+            let mut name = condition.operand.column.name.as_str().to_owned();
+            for step in condition.operand.path.iter().flat_map(|p| &p.steps) {
+                name += &format!(":{step}");
+            }
+            format!("{name}{test}")
         }
     }
 }
@@ -62,6 +66,39 @@ fn groups_nest_and_quote() {
             "( seats.eq.1, seats.eq.2 )",
             Ok("or(seats=1 seats=2)"),
         ),
+        (
+            "or",
+            "(extra->a->>\"b,c\".eq.x,extra->>d.is.null)",
+            Ok("or(extra:a:b,c=x extra:d?)"),
+        ),
+        (
+            "or",
+            "(extra.cs.{\"a\":{\"b\":1}},seats.eq.1)",
+            Ok("or(extra* seats=1)"),
+        ),
+        (
+            "or",
+            "(seats.eq(any).{1,2},title.plfts(english).a b)",
+            Ok("or(seats* title*)"),
+        ),
+        ("or", "(\"seats\".eq.1)", Ok("or(seats=1)")),
+        ("or", "(title.eq.\"a\"b)", Ok("or(title=\"a\"b)")),
+        ("or", "(title.eq. a )", Ok("or(title= a )")),
+        (
+            "or",
+            "(seats.not.eq.1,not.or(seats.eq.2))",
+            Ok("or(!seats=1 !or(seats=2))"),
+        ),
+        (
+            "or",
+            "(not.not.or(seats.eq.2))",
+            Err(FieldCode::InvalidOperator),
+        ),
+        ("or", "(title.eq.a,b)", Err(FieldCode::UnknownField)),
+        ("or", "(seats.in.(1)2)", Err(FieldCode::InvalidValue)),
+        ("or", "(seats.eq.1)x", Err(FieldCode::InvalidValue)),
+        ("or", "(seats->a.eq.1)", Err(FieldCode::InvalidOperator)),
+        ("or", "(extra->.eq.1)", Err(FieldCode::InvalidValue)),
         ("or", "()", Err(FieldCode::InvalidValue)),
         ("or", "(seats.eq.1))", Err(FieldCode::InvalidValue)),
         ("or", "(seats.eq.1", Err(FieldCode::InvalidValue)),

@@ -1,18 +1,20 @@
-//! What may be kept in a field of type json: any JSON without repeated keys, U+0000, lone surrogates, numbers past a
+//! What may be kept in a field of type json, or compared with one: any JSON without repeated keys, U+0000, lone surrogates, numbers past a
 //! double, or more nesting than the limit.
 
 use std::{cell::Cell, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::value::Wrong;
 use crate::problem::FieldCode;
+
+/// What is wrong, for programs and for people.
+pub(crate) type Wrong = (FieldCode, String);
 
 /// Deepest nesting of a body (API.md: JSON depth 32); the object that is the record is one of them.
 const DEPTH_MAX: usize = 31;
 
 /// Checks a JSON text.
-pub(super) fn check(raw: &str) -> Result<(), Wrong> {
+pub(crate) fn check(raw: &str) -> Result<(), Wrong> {
     let fault = Cell::new(Fault::Malformed);
     let mut deserializer = serde_json::Deserializer::from_str(raw);
     let seed = Checked {
