@@ -21,7 +21,7 @@ use crate::{
     caller::{Caller, TraceId},
     catalog::Catalogs,
     chain::route::Route,
-    data::{self, CatalogSource as _, Data},
+    data::{self, CatalogSource as _, Data, Target},
     exchange::{Reply, Request},
     problem::{Problem, ProblemKind},
     rbac::Permissions,
@@ -161,7 +161,12 @@ impl Chain {
             }
             Route::Data { module, model, id } => {
                 let data = parts.data.get().ok_or_else(starting)?;
-                data::handle(data, caller, request, module, model, id.as_deref()).await
+                let id = id.as_deref();
+                data::handle(data, caller, request, module, Target::Model { model, id }).await
+            }
+            Route::Batch { module } => {
+                let data = parts.data.get().ok_or_else(starting)?;
+                data::handle(data, caller, request, module, Target::Batch).await
             }
             Route::Unknown => Err(Problem::not_found()),
         }
@@ -185,6 +190,7 @@ fn is_known(catalog: &Catalog, tenant: TenantId, route: &Route) -> bool {
             model: Some(model),
         } => catalog.model(tenant, module, model).is_some(),
         Route::Analytics { module }
+        | Route::Batch { module }
         | Route::Schema {
             module: Some(module),
             model: None,
@@ -250,6 +256,7 @@ mod tests {
             "data/crm/deals",
             "data/crm/deals/1",
             "data/crm/analytics",
+            "data/crm/batch",
             "schema",
             "schema/crm",
             "schema/empty",
@@ -263,7 +270,7 @@ mod tests {
             "data/hr/analytics",
             "data/no/deals",
             "data/crm/no",
-            "data/crm/batch",
+            "data/hr/batch",
             "data/CRM/deals",
             "schema/hr",
             "schema/hr/people",

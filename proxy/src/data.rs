@@ -1,8 +1,9 @@
-//! The five endpoints of a model: list, get, create, patch, delete.
+//! The endpoints of a model, and writes to several models at once.
 //!
 //! Parse → plan → render (crate `sql`) → execute as one transaction in one round trip → reply.
 
 pub(crate) mod accept;
+mod batch;
 mod body;
 mod create;
 mod cursor;
@@ -10,6 +11,7 @@ mod delete;
 mod encode;
 pub(crate) mod etag;
 mod get;
+mod idempotency;
 mod lane;
 mod list;
 mod locks;
@@ -20,6 +22,7 @@ mod plan;
 pub(crate) mod prefer;
 mod record;
 mod refusal;
+mod session;
 
 use std::sync::Arc;
 
@@ -29,11 +32,14 @@ use model::{Action, Catalog, ModuleModel, Permission, Revision};
 use sql::Statement;
 
 pub use cursor::{CursorKeyError, CursorKeys};
+pub use idempotency::Flights;
+
+use session::{Session, Stopped};
 
 use crate::{
     caller::Caller,
     exchange::{Reply, Request},
-    postgres::{Answer, Database, DatabaseError, Lane, Scope},
+    postgres::{Answer, Database, DatabaseError, Lane},
     problem::{Problem, ProblemKind},
 };
 
@@ -53,9 +59,25 @@ pub struct Data {
     pub cursor_keys: Arc<CursorKeys>,
     /// Asked when a statement meets a table that is not as the catalogue says.
     pub catalogs: Arc<dyn CatalogSource>,
+    /// Writes under way that have an `Idempotency-Key`.
+    pub flights: Flights,
 }
 
-/// Answers `/v1/data/{module}/{model}` and, with an id, `/v1/data/{module}/{model}/{id}`.
+/// What of a module is asked for. Names are as they were asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// `/v1/data/{module}/{model}` and, with an id, `/v1/data/{module}/{model}/{id}`.
+    Model {
+        /// The model.
+        model: &'a str,
+        /// The record.
+        id: Option<&'a str>,
+    },
+    /// `/v1/data/{module}/batch`.
+    Batch,
+}
+
+/// Answers a request to a module's data.
 ///
 /// The caller is authenticated and the tenant's state is checked; the model and the permission are looked up here.
 /// Reads are run again once after a lost connection, everything once more with a newer catalogue.
@@ -64,60 +86,85 @@ pub async fn handle(
     caller: &Caller,
     request: &Request,
     module: &str,
-    model: &str,
-    id: Option<&str>,
+    target: Target<'_>,
 ) -> Result<Reply, Problem> {
-    let first = handle_once(data, caller, &caller.catalog, request, module, model, id).await;
-    let stale = match first {
+    let session = Session::new(data, caller, request)?;
+    let asked = Asked {
+        data,
+        caller,
+        request,
+        session: &session,
+        module,
+        target,
+    };
+    let stale = match asked.answer(&caller.catalog).await {
         Err(Failure::Stale(stale)) => stale,
-        Err(Failure::Problem(problem)) => return Err(problem),
-        Ok(reply) => return Ok(reply),
+        answered => return settled(answered),
     };
     // The transaction was rolled back, so this holds for writes too. Without a newer catalogue it was only the
     // prepared statement that was old.
     let newer = data.catalogs.newer_than(caller.catalog.revision).await;
     let catalog = newer.as_ref().unwrap_or(&caller.catalog);
     tracing::info!(%stale, revision = catalog.revision.0, "planning again");
-    match handle_once(data, caller, catalog, request, module, model, id).await {
-        Ok(reply) => Ok(reply),
+    let answered = asked.answer(catalog).await;
+    if let Err(Failure::Stale(stale)) = &answered {
+        tracing::error!(%stale, revision = catalog.revision.0, "the tables are not those of the catalogue");
+    }
+    settled(answered)
+}
+
+fn settled(answered: Result<Reply, Failure>) -> Result<Reply, Problem> {
+    match answered {
+        Ok(reply) | Err(Failure::Replay(reply)) => Ok(reply),
         Err(Failure::Problem(problem)) => Err(problem),
-        Err(Failure::Stale(stale)) => {
-            tracing::error!(%stale, revision = catalog.revision.0, "the tables are not those of the catalogue");
-            Err(Problem::new(
-                ProblemKind::Unavailable,
-                "The model is being changed. Try again.",
-            ))
-        }
+        Err(Failure::Stale(_)) => Err(Problem::new(
+            ProblemKind::Unavailable,
+            "The model is being changed. Try again.",
+        )),
     }
 }
 
-async fn handle_once(
-    data: &Data,
-    caller: &Caller,
-    catalog: &Arc<Catalog>,
-    request: &Request,
-    module: &str,
-    model: &str,
-    id: Option<&str>,
-) -> Result<Reply, Failure> {
-    let model = catalog
-        .model(&caller.tenant, module, model)
-        .ok_or_else(Problem::not_found)?;
-    let call = Call {
-        data,
-        caller,
-        catalog,
-        request,
-        model,
-    };
-    match (&request.method, id) {
-        (&Method::GET | &Method::HEAD, None) => list::list(&call).await,
-        (&Method::GET | &Method::HEAD, Some(id)) => get::get(&call, id).await,
-        (&Method::POST, None) => create::create(&call).await,
-        (&Method::PATCH, Some(id)) => patch::patch(&call, id).await,
-        (&Method::DELETE, Some(id)) => delete::delete(&call, id).await,
-        (_, None) => Err(Problem::method_not_allowed("GET, HEAD, POST").into()),
-        (_, Some(_)) => Err(Problem::method_not_allowed("GET, HEAD, PATCH, DELETE").into()),
+/// A request, whichever catalogue it is answered from.
+struct Asked<'a> {
+    data: &'a Data,
+    caller: &'a Caller,
+    request: &'a Request,
+    session: &'a Session<'a>,
+    module: &'a str,
+    target: Target<'a>,
+}
+
+impl Asked<'_> {
+    async fn answer(&self, catalog: &Catalog) -> Result<Reply, Failure> {
+        let Target::Model { model, id } = self.target else {
+            return batch::batch(self, catalog).await;
+        };
+        let model = catalog
+            .model(&self.caller.tenant, self.module, model)
+            .ok_or_else(Problem::not_found)?;
+        let call = self.call(catalog, model);
+        let reply = match (&self.request.method, id) {
+            (&Method::GET | &Method::HEAD, None) => list::list(&call).await,
+            (&Method::GET | &Method::HEAD, Some(id)) => get::get(&call, id).await,
+            (&Method::POST, None) => create::create(&call).await,
+            (&Method::PATCH, Some(id)) => patch::patch(&call, id).await,
+            (&Method::DELETE, Some(id)) => delete::delete(&call, id).await,
+            (_, None) => Err(Problem::method_not_allowed("GET, HEAD, POST").into()),
+            (_, Some(_)) => Err(Problem::method_not_allowed("GET, HEAD, PATCH, DELETE").into()),
+        }?;
+        let finished = self.session.finish(reply).await;
+        finished.map_err(|stopped| call.failure(stopped))
+    }
+
+    fn call<'b>(&'b self, catalog: &'b Catalog, model: &'b ModuleModel) -> Call<'b> {
+        Call {
+            data: self.data,
+            caller: self.caller,
+            catalog,
+            request: self.request,
+            session: self.session,
+            model,
+        }
     }
 }
 
@@ -127,6 +174,7 @@ struct Call<'a> {
     caller: &'a Caller,
     catalog: &'a Catalog,
     request: &'a Request,
+    session: &'a Session<'a>,
     model: &'a ModuleModel,
 }
 
@@ -137,37 +185,25 @@ impl Call<'_> {
             .require(&Permission::on(self.model.name(), action))
     }
 
-    fn scope(&self) -> Scope {
-        Scope {
-            tenant: self.caller.tenant.id,
-            user: Arc::clone(&self.caller.user),
-        }
-    }
-
     /// Runs statements that only read.
     async fn read(
         &self,
         lane: Lane,
         statements: impl Into<Arc<[Statement]>>,
     ) -> Result<Answer, Failure> {
-        let database = &self.data.database;
-        let answer = database.run_read(&self.scope(), lane, statements).await;
-        answer.map_err(|error| self.refusal(error))
+        let answer = self.session.read(lane, statements).await;
+        answer.map_err(|stopped| self.failure(stopped))
     }
 
     /// Runs statements that write.
     async fn write(&self, statements: Vec<Statement>) -> Result<Answer, Failure> {
-        let database = &self.data.database;
-        let answer = database.run_write(&self.scope(), statements).await;
-        answer.map_err(|error| self.refusal(error))
+        let answer = self.session.write(statements).await;
+        answer.map_err(|stopped| self.failure(stopped))
     }
 
-    /// The failure of a statement as the client may know it.
-    fn refusal(&self, error: DatabaseError) -> Failure {
-        match error {
-            DatabaseError::StaleSchema(_) => Failure::Stale(error),
-            other => Failure::Problem(refusal::problem_of(self.model, other)),
-        }
+    /// Why the database has no answer, as the client may know it.
+    fn failure(&self, stopped: Stopped) -> Failure {
+        stopped.into_failure(|error| refusal::problem_of(self.model, error))
     }
 }
 
@@ -177,6 +213,8 @@ enum Failure {
     Stale(DatabaseError),
     /// The answer.
     Problem(Problem),
+    /// The answer, given before.
+    Replay(Reply),
 }
 
 impl From<Problem> for Failure {

@@ -1,4 +1,4 @@
-//! Schema `platform` as the proxy sees it: five functions, called as `septem_app` through a small pool.
+//! Schema `platform` as the proxy sees it: six functions, called as `septem_app` through a small pool.
 //!
 //! The hot path does not come here; CRUD has connections of its own.
 
@@ -110,6 +110,15 @@ impl Platform {
             .await
             .map_err(query("loading permissions"))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Removes kept answers that are older than 24 hours, at most `most` of them, and tells how many.
+    pub async fn expire_idempotency(&self, most: i32) -> Result<i64, PlatformError> {
+        sqlx::query_scalar("select platform.expire_idempotency($1)")
+            .bind(most)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(query("removing kept answers"))
     }
 
     /// Whether the database answers.

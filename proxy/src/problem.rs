@@ -47,6 +47,8 @@ pub enum ProblemKind {
     UnsupportedMediaType,
     /// 429: the tenant has had its share for now; retry.
     RateLimited,
+    /// 422: the `Idempotency-Key` belongs to another request.
+    IdempotencyMismatch,
     /// 431: the header block is over the limit.
     HeadersTooLarge,
     /// 500: a fault of ours.
@@ -75,6 +77,7 @@ impl ProblemKind {
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
@@ -100,6 +103,7 @@ impl ProblemKind {
             Self::UriTooLong => "uri-too-long",
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::RateLimited => "rate-limited",
+            Self::IdempotencyMismatch => "idempotency-mismatch",
             Self::HeadersTooLarge => "headers-too-large",
             Self::Internal => "internal-error",
             Self::Unavailable => "unavailable",
@@ -146,6 +150,8 @@ pub enum FieldCode {
     StaleVersion,
     /// The key appears twice.
     Duplicate,
+    /// No record has the id.
+    NotFound,
 }
 
 /// One field or parameter and what is wrong with it.

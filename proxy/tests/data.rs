@@ -1,6 +1,8 @@
 //! CRUD against PostgreSQL, as the role that serves.
 
+mod batch;
 mod concurrency;
+mod idempotency;
 mod isolation;
 mod lists;
 mod login;

@@ -1,8 +1,10 @@
 //! PostgreSQL: quoting and types. Statements are in the submodules.
 
+pub mod batch;
 mod binds;
 pub mod ddl;
 pub mod delete;
+pub mod idempotency;
 pub mod insert;
 pub mod select;
 mod size;

@@ -16,6 +16,11 @@ pub enum Route {
         /// As asked.
         id: Option<String>,
     },
+    /// `data/{module}/batch`.
+    Batch {
+        /// As asked.
+        module: String,
+    },
     /// `data/{module}/analytics`.
     Analytics {
         /// As asked.
@@ -84,6 +89,9 @@ impl Route {
             ["data", module, "analytics"] => Self::Analytics {
                 module: own(module),
             },
+            ["data", module, "batch"] => Self::Batch {
+                module: own(module),
+            },
             ["data", module, model] => Self::Data {
                 module: own(module),
                 model: own(model),
@@ -115,7 +123,7 @@ impl Route {
     /// Its label.
     pub fn class(&self) -> RouteClass {
         match self {
-            Self::Data { .. } => RouteClass::Data,
+            Self::Data { .. } | Self::Batch { .. } => RouteClass::Data,
             Self::Analytics { .. } => RouteClass::Analytics,
             Self::Schema { .. } => RouteClass::Schema,
             Self::Cache { .. } | Self::Invalidate => RouteClass::Cache,
@@ -161,6 +169,7 @@ mod tests {
         };
         check(Method::GET, "data/crm/deals", RouteClass::Data);
         check(Method::GET, "data/crm/deals/1", RouteClass::Data);
+        check(Method::POST, "data/crm/batch", RouteClass::Data);
         check(Method::POST, "data/crm/analytics", RouteClass::Analytics);
         check(Method::GET, "schema", RouteClass::Schema);
         check(Method::GET, "schema/crm/deals", RouteClass::Schema);
@@ -180,6 +189,19 @@ mod tests {
         ] {
             check(Method::GET, other, RouteClass::Other);
         }
+    }
+
+    #[test]
+    fn a_batch_is_a_write() {
+        let path = ["data", "crm", "batch"].map(str::to_owned);
+        let route = Route::parse(&Method::POST, &path);
+        assert_eq!(
+            route,
+            Route::Batch {
+                module: "crm".into()
+            }
+        );
+        assert!(route.writes(&Method::POST) && !route.writes(&Method::GET));
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn default_of(field: &Field) -> Option<String> {
 }
 
 /// The members of an object in order, repeated names included; values are not looked into.
-struct Object<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct Object<'a>(pub Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

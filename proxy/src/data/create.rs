@@ -38,7 +38,8 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
 
 /// A record to be created: what runs, and what the answers mean. The last statement is the one that writes.
 pub(super) struct Creation<'a> {
-    call: &'a Call<'a>,
+    /// For which model, and by whom.
+    pub call: &'a Call<'a>,
     /// Its id, sent or made here.
     pub id: String,
     values: Vec<Option<String>>,
@@ -75,7 +76,7 @@ impl<'a> Creation<'a> {
     }
 
     /// A record that refers to itself has no parent to lock yet.
-    fn locks(&self) -> Locks<'_> {
+    pub fn locks(&self) -> Locks<'_> {
         let parents = self
             .call
             .model

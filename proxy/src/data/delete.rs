@@ -48,8 +48,10 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
 
 /// A live record to be deleted: what runs, and what the answers mean. The last statement is the one that writes.
 pub(super) struct Removal<'a> {
-    call: &'a Call<'a>,
-    id: String,
+    /// Of which model, and by whom.
+    pub call: &'a Call<'a>,
+    /// Which record.
+    pub id: String,
     delete_id: String,
     expected: Expected,
     referrers: Vec<Referrer<'a>>,

@@ -6,7 +6,11 @@ use sql::{
     postgres::{insert, update},
 };
 
-use super::refusal::{conflict, missing_reference};
+use super::{
+    Call,
+    batch::Locked,
+    refusal::{conflict, missing_reference},
+};
 use crate::{postgres::Row, problem::Problem};
 
 /// Lock statements in order, and what each of them is for.
@@ -61,6 +65,17 @@ impl<'a> Locks<'a> {
     /// The statements, to stand before the write.
     pub fn statements(&self) -> Vec<Statement> {
         self.entries.iter().map(|e| e.statement.clone()).collect()
+    }
+
+    /// The rows, for who locks those of several writes at once.
+    pub fn targets<'b>(&self, call: &'b Call<'b>) -> Vec<Locked<'b>> {
+        let locked = |e: &Entry<'_>| Locked {
+            call,
+            target: e.target.clone(),
+            id: e.id.to_owned(),
+            own: e.field.is_none(),
+        };
+        self.entries.iter().map(locked).collect()
     }
 
     /// What the lock on the row itself answered: its version, or nothing when it is not there.

@@ -60,7 +60,8 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
 /// A live record to be changed: what runs, and what the answers mean. The last statement is the one that writes, or,
 /// where there is nothing to change, the one that reads the record as it is.
 pub(super) struct Alteration<'a> {
-    call: &'a Call<'a>,
+    /// Of which model, and by whom.
+    pub call: &'a Call<'a>,
     id: String,
     values: Vec<(&'a Field, Option<String>)>,
     expected: Expected,
@@ -128,7 +129,8 @@ impl<'a> Alteration<'a> {
         }
     }
 
-    fn locks(&self) -> Locks<'_> {
+    /// The row itself and its new parents.
+    pub fn locks(&self) -> Locks<'_> {
         let parents = self
             .values
             .iter()

@@ -45,12 +45,6 @@ impl Preferences {
     /// Reads every `Prefer`. Unknown preferences are ignored, as the RFC wants, unless `handling=strict` is among
     /// them; the first of a repeated preference counts.
     pub fn parse(headers: &HeaderMap) -> Result<Self, Problem> {
-        if headers.contains_key("idempotency-key") {
-            // Who sends it will send the request again, and would then have two records.
-            let message = "is not served yet";
-            let error = refuse("Idempotency-Key", FieldCode::InvalidValue, message);
-            return Err(Problem::invalid(vec![error]));
-        }
         let mut preferences = Self::default();
         let (mut strict, mut unknown) = (false, None);
         for value in headers.get_all("prefer") {

@@ -55,6 +55,17 @@ impl Shape {
             .ok_or_else(|| Problem::new(ProblemKind::Internal, "The record could not be read."))
     }
 
+    /// Appends a row as an object.
+    pub fn object(
+        &self,
+        row: &Row,
+        preferences: &Preferences,
+        body: &mut Vec<u8>,
+    ) -> Result<(), Problem> {
+        let encoder = Encoder::new(&self.columns[..self.shown], preferences.numbers_as_strings);
+        Ok(encoder.row(row, body)?)
+    }
+
     /// `{"data": {…}, "meta": {}}` with `ETag` where the form is the one that the tag names.
     pub fn reply(
         &self,

@@ -86,7 +86,9 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
                 ),
             }
         }
-        DatabaseError::StaleSchema(_) | DatabaseError::Unexpected { .. } => {
+        DatabaseError::StaleSchema(_)
+        | DatabaseError::NothingWritten
+        | DatabaseError::Unexpected { .. } => {
             tracing::error!(error = chain_of(&error), "a statement failed");
             Problem::new(
                 ProblemKind::Internal,

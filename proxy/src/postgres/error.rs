@@ -97,6 +97,9 @@ pub enum DatabaseError {
     /// to say so.
     #[error("the record is too large")]
     RecordTooLarge,
+    /// 2201E: a statement that had to write has written nothing. The one logarithm that we write is there to say so.
+    #[error("nothing was written")]
+    NothingWritten,
     /// 23502, 23514, 54000 or 22***, with the name of the check where there is one.
     #[error("a value was refused ({code})")]
     Invalid {
@@ -129,6 +132,7 @@ impl From<ServerError> for DatabaseError {
             "23505" => Self::NotUnique(constraint.unwrap_or_default()),
             "23503" => Self::ReferenceMissing(constraint.unwrap_or_default()),
             "22012" => Self::RecordTooLarge,
+            "2201E" => Self::NothingWritten,
             // 54000: an index, or a page, cannot hold the value.
             "23502" | "23514" | "54000" => Self::Invalid {
                 code: error.code,

@@ -18,7 +18,7 @@ use crate::{
     catalog::Catalogs,
     chain::{Chain, Parts},
     config::{ClickHouseConfig, Config},
-    data::{CatalogSource, Data},
+    data::{CatalogSource, Data, Flights},
     platform::Platform,
     postgres::{ConnectError, Database},
     rbac::Permissions,
@@ -34,6 +34,13 @@ const CONNECT_INTERVAL: Duration = Duration::from_secs(1);
 const CATALOG_INTERVAL: Duration = Duration::from_millis(50);
 /// Longest that `/ready` waits for the first self-test of analytics.
 const FIRST_TEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two removals of kept answers that have expired, half of it left to chance: an answer that has expired is not
+/// given any more, whether it is still there or not, so this is about space only.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// Answers removed by one statement: some milliseconds of work.
+const EXPIRY_ROWS: i32 = 1_000;
+/// Statements of one removal: more than the exclusive lane can keep in the meantime.
+const EXPIRY_ROUNDS: usize = 50;
 /// Between two looks at whether requests are under way, while draining.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -67,6 +74,7 @@ impl Start {
     async fn run(&self) -> anyhow::Result<()> {
         let metrics = Arc::clone(&self.chain.metrics);
         let platform = Platform::new(&self.config.database_url)?;
+        let kept = platform.clone();
         let valkey = Arc::new(Valkey::connect(
             &self.config.valkey_url,
             Arc::clone(&metrics),
@@ -85,6 +93,7 @@ impl Start {
         tokio::select! {
             () = catalogs.follow() => {}
             () = self.follow_keys() => {}
+            () = expire_kept(kept) => {}
             unfit = self.connect_data(&data, &catalogs) => match unfit? {},
             () = self.test_analytics(&analytics, &catalogs) => {}
         }
@@ -107,6 +116,7 @@ impl Start {
                         database,
                         cursor_keys,
                         catalogs,
+                        flights: Flights::default(),
                     });
                     return std::future::pending().await;
                 }
@@ -175,6 +185,28 @@ impl Start {
                 Err(_) => {}
             }
             was_broken = reloaded.is_err();
+        }
+    }
+}
+
+/// Removes expired answers of `Idempotency-Key`, of whatever tenant; every proxy does, and rows under a lock are passed
+/// over, so they share the work.
+async fn expire_kept(platform: Platform) {
+    loop {
+        let chance = f64::from(Uuid::new_v4().as_bytes()[0]) / 255.0;
+        sleep(EXPIRY_INTERVAL.mul_f64(0.5 + chance)).await;
+        for _ in 0..EXPIRY_ROUNDS {
+            match platform.expire_idempotency(EXPIRY_ROWS).await {
+                Ok(gone) if gone == i64::from(EXPIRY_ROWS) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(
+                        error = chain_of(&error),
+                        "kept answers could not be removed"
+                    );
+                    break;
+                }
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::{Action, Catalog, ModuleModel, Permission, Revision, TenantId};
 use proxy::{
     caller::{Caller, TraceId},
-    data::{self, CatalogSource, CursorKeys, Data},
+    data::{self, CatalogSource, CursorKeys, Data, Flights, Target},
     exchange::{Reply, Request},
     postgres::{Database, DatabaseConfig},
     problem::PROBLEM_BASE_DEFAULT,
@@ -177,6 +177,7 @@ impl World {
             database: Database::connect(config).await.unwrap(),
             cursor_keys: Arc::new(CursorKeys::parse(&key.into(), None).unwrap()),
             catalogs: Arc::new(Published(None)),
+            flights: Flights::default(),
         };
         Self {
             data,
@@ -291,7 +292,11 @@ pub async fn send_to(
             .or_insert(HeaderValue::from_static("application/json"));
         request.body = body.into();
     }
-    let reply = data::handle(data, caller, &request, "crm", model, id).await;
+    let target = match model {
+        "batch" => Target::Batch,
+        model => Target::Model { model, id },
+    };
+    let reply = data::handle(data, caller, &request, "crm", target).await;
     let Reply {
         status,
         headers,

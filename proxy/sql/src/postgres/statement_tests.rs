@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use model::{Column, ModelName, ModuleModel, TenantId};
 
 use super::{
+    batch,
     delete::{self, Deletion, Referrer},
+    idempotency::{self, FirstAnswer, Key},
     insert::{self, NewRow},
     select::{self, Deleted, Page, Scope, SortKey},
     update::{self, Change},
@@ -255,4 +257,40 @@ fn writes() {
         ("delete", delete::soft_delete(&deletion, &id)),
         ("delete without referrers", delete::soft_delete(&alone, &id)),
     ]));
+}
+
+#[test]
+fn several_writes_and_writes_that_are_sent_again() {
+    let model = deals();
+    let (id, ids) = ([column("id")], [ID.to_owned(), PARENT.to_owned()]);
+    let row = NewRow {
+        tenant: tenant(),
+        user: "ada",
+        id: ID,
+        values: &[const { None }; 7],
+    };
+    let key = Key {
+        tenant: tenant(),
+        user: "ada",
+        key: "k",
+    };
+    let answer = FirstAnswer {
+        status: 201,
+        headers: "{}",
+        body: "e30=",
+    };
+    let lock = |strength| batch::lock_rows(&tenant(), model.name(), &ids, strength);
+    let mut all = vec![
+        ("lock parents", lock(batch::Strength::Share)),
+        ("lock rows", lock(batch::Strength::Update)),
+        (
+            "a write that must write",
+            batch::must_write(insert::insert(&model, &row, &id)),
+        ),
+    ];
+    let claim = idempotency::claim(&key, "AAAA").into_iter();
+    all.extend(claim.map(|s| ("claim", s)));
+    all.push(("keep", idempotency::keep(&key, &answer)));
+    all.push(("look up", idempotency::look_up(&key)));
+    assert_statements!(show(all));
 }

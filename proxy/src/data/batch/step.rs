@@ -1,0 +1,132 @@
+//! One operation as the single write that it is.
+
+use model::ModelName;
+use sql::Statement;
+
+use super::operation::Kind;
+use crate::{
+    data::{
+        Call,
+        body::{self, Purpose},
+        create::Creation,
+        delete::Removal,
+        parse,
+        patch::{Alteration, Expected},
+        record::Shape,
+    },
+    postgres::Row,
+    problem::{FieldCode, Problem},
+    query::refuse,
+};
+
+/// What runs, and what the answers mean.
+pub(super) enum Step<'a> {
+    Create(Creation<'a>),
+    Update(Alteration<'a>),
+    Delete(Removal<'a>),
+}
+
+/// A row that a step locks.
+pub(in crate::data) struct Locked<'b> {
+    pub call: &'b Call<'b>,
+    pub target: ModelName,
+    pub id: String,
+    /// Whether it is the row that is written, rather than one that it refers to.
+    pub own: bool,
+}
+
+impl<'a> Step<'a> {
+    /// Reads the values, as the body of a single write would be read.
+    pub fn plan(
+        call: &'a Call<'a>,
+        kind: Kind,
+        id: Option<String>,
+        mut members: Vec<(&str, String)>,
+    ) -> Result<Self, Problem> {
+        if kind == Kind::Create {
+            members.extend(id.map(|id| ("id", id)));
+            let input = body::parse_body(call.model, &object(&members), Purpose::Create)?;
+            return Ok(Self::Create(Creation::plan(call, input)));
+        }
+        let id = id
+            .and_then(|json| serde_json::from_str::<String>(&json).ok())
+            .ok_or_else(|| {
+                let error = refuse("id", FieldCode::InvalidValue, "is not a UUID");
+                Problem::invalid(vec![error])
+            })?;
+        let id = parse::parse_id(&id)?;
+        let input = body::parse_body(call.model, &object(&members), Purpose::Patch)?;
+        let expected = Expected {
+            if_match: None,
+            version: input.version,
+        };
+        Ok(match kind {
+            Kind::Delete => Self::Delete(Removal::plan(call, id, expected)),
+            Kind::Create | Kind::Update => {
+                Self::Update(Alteration::plan(call, id, input, expected))
+            }
+        })
+    }
+
+    /// The statements; the last one writes.
+    pub fn statements(&self, shape: &Shape) -> Vec<Statement> {
+        match self {
+            Self::Create(creation) => creation.statements(shape),
+            Self::Update(alteration) => alteration.statements(shape),
+            Self::Delete(removal) => removal.statements(shape),
+        }
+    }
+
+    /// The row that was written, or why it was not.
+    pub fn read<'r>(&self, answer: &'r [Vec<Row>]) -> Result<&'r Row, Problem> {
+        match self {
+            Self::Create(creation) => creation.read(answer),
+            Self::Update(alteration) => alteration.read(answer),
+            Self::Delete(removal) => removal.read(answer),
+        }
+    }
+
+    /// Whether the last statement answers a row exactly when the step has succeeded.
+    pub fn tells_by_its_row(&self) -> bool {
+        !matches!(self, Self::Update(alteration) if alteration.is_empty())
+    }
+
+    /// The rows that it locks.
+    pub fn locked(&self) -> Vec<Locked<'_>> {
+        match self {
+            Self::Create(creation) => creation.locks().targets(creation.call),
+            Self::Update(alteration) => alteration.locks().targets(alteration.call),
+            Self::Delete(removal) => vec![Locked {
+                call: removal.call,
+                target: removal.call.model.name().clone(),
+                id: removal.id.clone(),
+                own: true,
+            }],
+        }
+    }
+
+    /// The row that it makes.
+    pub fn created(&self) -> Option<(ModelName, String)> {
+        match self {
+            Self::Create(creation) => {
+                Some((creation.call.model.name().clone(), creation.id.clone()))
+            }
+            Self::Update(_) | Self::Delete(_) => None,
+        }
+    }
+}
+
+/// The text of an object of these members, as they were sent, repeated names included.
+fn object(members: &[(&str, String)]) -> Vec<u8> {
+    let mut text = String::from("{");
+    for (i, (name, value)) in members.iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        text.push_str(&serde_json::Value::from(*name).to_string());
+        text.push(':');
+        text.push_str(value);
+    }
+    text.push('}');
+    text.into_bytes()
+}
