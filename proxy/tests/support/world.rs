@@ -160,8 +160,12 @@ impl World {
 
     /// The same with a changed configuration of the database.
     pub async fn with(change: impl FnOnce(&mut DatabaseConfig)) -> Self {
-        let models = models();
-        let database = TestDatabase::create(&models).await;
+        Self::of(&models(), change).await
+    }
+
+    /// A world with other models, all of module `crm`.
+    pub async fn of(models: &[ModuleModel], change: impl FnOnce(&mut DatabaseConfig)) -> Self {
+        let database = TestDatabase::create(models).await;
         let mut config = DatabaseConfig::from_url(&database.app_url).unwrap();
         // Tests run side by side on one server.
         config.exclusive.connections = 3;
@@ -181,7 +185,7 @@ impl World {
         };
         Self {
             data,
-            catalog: catalog_of(&models, 1),
+            catalog: catalog_of(models, 1),
             database,
         }
     }
