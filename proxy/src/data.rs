@@ -23,6 +23,8 @@ pub(crate) mod prefer;
 mod record;
 mod refusal;
 mod session;
+mod writing;
+mod written;
 
 use std::sync::Arc;
 
@@ -149,6 +151,15 @@ impl Asked<'_> {
             (&Method::POST, None) => create::create(&call).await,
             (&Method::PATCH, Some(id)) => patch::patch(&call, id).await,
             (&Method::DELETE, Some(id)) => delete::delete(&call, id).await,
+            (&Method::PUT, Some(_)) => {
+                let problem = Problem::method_not_allowed("GET, HEAD, PATCH, DELETE");
+                let detail = "A record is not replaced as a whole; change it with PATCH.";
+                Err(Problem {
+                    detail: detail.to_owned(),
+                    ..problem
+                }
+                .into())
+            }
             (_, None) => Err(Problem::method_not_allowed("GET, HEAD, POST").into()),
             (_, Some(_)) => Err(Problem::method_not_allowed("GET, HEAD, PATCH, DELETE").into()),
         }?;

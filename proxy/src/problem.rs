@@ -150,6 +150,8 @@ pub enum FieldCode {
     StaleVersion,
     /// The key appears twice.
     Duplicate,
+    /// The id is that of a deleted record.
+    Deleted,
     /// No record has the id.
     NotFound,
 }

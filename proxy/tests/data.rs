@@ -1,6 +1,7 @@
 //! CRUD against PostgreSQL, as the role that serves.
 
 mod batch;
+mod bulk;
 mod concurrency;
 mod idempotency;
 mod isolation;

@@ -11,13 +11,14 @@ mod reference;
 mod run;
 mod step;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use model::{Action, Catalog, Permission};
 
 use super::{
     Asked, Call, Failure, accept,
-    prefer::{Preferences, Return},
+    prefer::{Honours, Preferences, Return},
     record::Shape,
+    written::with_applied,
 };
 use crate::{
     exchange::Reply,
@@ -149,7 +150,7 @@ fn entries(
 }
 
 fn reply(rows: &[Row], entries: &[Entry], preferences: &Preferences) -> Result<Reply, Problem> {
-    let mut reply = match preferences.returning {
+    let reply = match preferences.returning {
         Some(Return::Minimal | Return::HeadersOnly) => Reply::empty(StatusCode::NO_CONTENT),
         Some(Return::Representation) | None => {
             let mut body = b"{\"data\":[".to_vec();
@@ -172,13 +173,7 @@ fn reply(rows: &[Row], entries: &[Entry], preferences: &Preferences) -> Result<R
                 .with_header(header::VARY, "Accept, Prefer, Authorization")
         }
     };
-    if let Some(applied) = preferences.applied() {
-        let name = HeaderName::from_static("preference-applied");
-        reply
-            .headers
-            .insert(name, HeaderValue::from_static(applied));
-    }
-    Ok(reply)
+    Ok(with_applied(reply, preferences, Honours::One))
 }
 
 fn at_row(error: FieldError, row: usize) -> FieldError {

@@ -1,20 +1,30 @@
-//! A record in a JSON body, read by the model. All that is wrong is told at once.
+//! Records in a body, read by the model: JSON, NDJSON or CSV, all by one parser of values. All that is wrong is told at
+//! once.
 
+mod csv;
+mod format;
+mod merge;
+mod object;
 mod value;
 
-use std::fmt;
-
 use model::{Field, FieldType, ModuleModel, ValueUse, parse_value};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
+pub(super) use format::{Format, OF_CREATE};
+use object::Elements;
+pub(super) use object::Object;
+use value::Given;
+
+use super::prefer::Missing;
 use crate::{
     problem::{ERRORS_MAX, FieldCode, FieldError, Problem, ProblemKind},
     query::refuse,
 };
 
+/// Most records of one body (API.md "Writing": bulk 1,000 rows).
+pub(super) const ROWS_MAX: usize = 1_000;
+
 /// Columns that nobody sets.
-const SERVER_KEPT: [&str; 7] = [
+pub(super) const SERVER_KEPT: [&str; 7] = [
     "tenant_id",
     "created_at",
     "updated_at",
@@ -29,12 +39,24 @@ const SERVER_KEPT: [&str; 7] = [
 pub(super) enum Purpose {
     /// A new record: `id` may be sent.
     Create,
-    /// A change: `version` may be sent, as the one that the client expects.
+    /// A change of the record that the path names: `version` may be sent, as the one that the client expects.
     Patch,
+    #[allow(
+        dead_code,
+        reason = "writes of several records that are there come next"
+    )]
+    /// A change of the record that `id` in the body names; `version` as with [`Self::Patch`].
+    PatchById,
+    #[allow(
+        dead_code,
+        reason = "writes of several records that are there come next"
+    )]
+    /// A change of every record that a filter finds: neither `id` nor `version`.
+    PatchByFilter,
 }
 
-/// A body as it was meant.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// A record as it was meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Input {
     /// `id`, if sent.
     pub id: Option<String>,
@@ -44,50 +66,264 @@ pub(super) struct Input {
     pub values: Vec<Option<Option<String>>>,
 }
 
-/// Reads a body. A value that the type cannot hold, an unknown or server-kept name, a name that is given twice, a
-/// required field that is set to null and, on create, one that is missing and has no default are errors, told together.
+/// How many records a body is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// A JSON object.
+    One(Input),
+    /// A JSON array, NDJSON or CSV: any number, none included.
+    Many(Vec<Input>),
+}
+
+/// How a body is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// Whose records.
+    pub model: &'a ModuleModel,
+    /// What for.
+    pub purpose: Purpose,
+    /// `columns=`: members of other names are passed over, right or wrong.
+    pub columns: Option<&'a [String]>,
+    /// What the bytes are.
+    pub format: Format,
+}
+
+/// Reads a body that is one JSON object. A value that the type cannot hold, an unknown or server-kept name, a name that
+/// is given twice, a required field that is set to null and, on create, one that is missing and has no default are
+/// errors, told together.
 pub(super) fn parse_body(
     model: &ModuleModel,
     body: &[u8],
     purpose: Purpose,
 ) -> Result<Input, Problem> {
-    let text = std::str::from_utf8(body).map_err(|_| malformed("The body is not UTF-8."))?;
-    if text.trim_start().starts_with('[') {
-        return Err(malformed(
-            "An array of records is not served yet; send one object.",
-        ));
-    }
-    // The text of a JSON error may repeat what was sent, so it stays here.
-    let object: Object<'_> =
-        serde_json::from_str(text).map_err(|_| malformed("The body is not a JSON object."))?;
-    let mut input = Input {
-        values: vec![None; model.fields().len()],
-        ..Input::default()
+    let reading = Reading {
+        model,
+        purpose,
+        columns: None,
+        format: Format::Json,
     };
-    let mut errors = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for (name, raw) in &object.0 {
-        if errors.len() >= ERRORS_MAX {
-            break;
-        }
-        if !seen.insert(name.as_str()) {
-            errors.push(refuse(name, FieldCode::Duplicate, "appears twice"));
-            continue;
-        }
-        if let Err(error) = take(model, &mut input, name, raw.get(), purpose) {
-            errors.push(error);
+    match reading.parse(body)? {
+        Sent::One(input) => Ok(input),
+        Sent::Many(_) => Err(malformed("The body is not a JSON object.")),
+    }
+}
+
+impl Reading<'_> {
+    /// Reads a body; the rules are those of [`parse_body`], and every error of a record among many names its row.
+    pub fn parse(&self, body: &[u8]) -> Result<Sent, Problem> {
+        let text = std::str::from_utf8(body).map_err(|_| malformed("The body is not UTF-8."))?;
+        match self.format {
+            Format::Csv => self.csv(text).map(Sent::Many),
+            Format::Ndjson => {
+                let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+                self.many(lines.map(|line| {
+                    serde_json::from_str(line)
+                        .map_err(|_| malformed("A line of the body is not a JSON object."))
+                }))
+            }
+            Format::Json | Format::MergePatch if text.trim_start().starts_with('[') => {
+                let Elements(elements) = serde_json::from_str(text).map_err(|_| {
+                    malformed("The body is neither a JSON object nor an array of objects.")
+                })?;
+                self.many(elements.into_iter().map(|raw| {
+                    serde_json::from_str(raw.get())
+                        .map_err(|_| malformed("An element of the body is not an object."))
+                }))
+            }
+            Format::Json | Format::MergePatch => {
+                // The text of a JSON error may repeat what was sent, so it stays here.
+                let object: Object<'_> = serde_json::from_str(text)
+                    .map_err(|_| malformed("The body is not a JSON object."))?;
+                let mut errors = Vec::new();
+                let input = self.record(object.members(), &mut errors);
+                if errors.is_empty() {
+                    Ok(Sent::One(input))
+                } else {
+                    Err(Problem::invalid(errors))
+                }
+            }
         }
     }
-    if purpose == Purpose::Create {
-        let missing =
-            |f: &&Field| f.required && f.default.is_none() && !seen.contains(f.name.as_str());
-        let missing = model.fields().iter().filter(missing);
-        errors.extend(missing.map(|f| refuse(f.name.as_str(), FieldCode::Required, "is required")));
+
+    fn many<'b>(
+        &self,
+        objects: impl Iterator<Item = Result<Object<'b>, Problem>>,
+    ) -> Result<Sent, Problem> {
+        let mut rows = Rows::default();
+        for object in objects {
+            let object = object?;
+            rows.take(|errors| self.record(object.members(), errors))?;
+        }
+        rows.finish().map(Sent::Many)
     }
-    if errors.is_empty() {
-        Ok(input)
-    } else {
-        Err(Problem::invalid(errors))
+
+    /// The first record names the fields.
+    fn csv(&self, text: &str) -> Result<Vec<Input>, Problem> {
+        let mut records = csv::Records::new(text);
+        let malformed = |m: csv::Malformed| malformed(&format!("Line {} is not CSV.", m.line));
+        let names = records.next().transpose().map_err(malformed)?;
+        let names: Option<Vec<String>> = names.unwrap_or_default().into_iter().collect();
+        let Some(names) = names.filter(|names| !names.is_empty()) else {
+            let detail = "The first line of the body does not name the fields.";
+            return Err(Problem::new(ProblemKind::Validation, detail));
+        };
+        let mut rows = Rows::default();
+        for record in records {
+            let cells = record.map_err(malformed)?;
+            rows.take(|errors| {
+                if cells.len() != names.len() {
+                    let message = format!("has {} cells for {} fields", cells.len(), names.len());
+                    errors.push(refuse("row", FieldCode::InvalidValue, message));
+                    return Input::default();
+                }
+                let cells = cells.iter().map(|c| match c {
+                    Some(text) => Given::Text(text),
+                    None => Given::Null,
+                });
+                self.record(names.iter().map(String::as_str).zip(cells), errors)
+            })?;
+        }
+        rows.finish()
+    }
+
+    /// One record of its members.
+    fn record<'b>(
+        &self,
+        members: impl Iterator<Item = (&'b str, Given<'b>)>,
+        errors: &mut Vec<FieldError>,
+    ) -> Input {
+        let fields = self.model.fields();
+        let mut input = Input {
+            values: vec![None; fields.len()],
+            ..Input::default()
+        };
+        let mut seen = std::collections::HashSet::new();
+        let before = errors.len();
+        for (name, given) in members {
+            if errors.len() >= before + ERRORS_MAX {
+                break;
+            }
+            if !self.is_read(name) {
+                continue;
+            }
+            if !seen.insert(name) {
+                errors.push(refuse(name, FieldCode::Duplicate, "appears twice"));
+                continue;
+            }
+            if let Err(error) = self.take(&mut input, name, given) {
+                errors.push(error);
+            }
+        }
+        let required = match self.purpose {
+            Purpose::Create => {
+                let missing = |f: &&Field| {
+                    f.required && f.default.is_none() && !seen.contains(f.name.as_str())
+                };
+                fields
+                    .iter()
+                    .filter(missing)
+                    .map(|f| f.name.as_str())
+                    .collect()
+            }
+            Purpose::PatchById if !seen.contains("id") => vec!["id"],
+            Purpose::Patch | Purpose::PatchById | Purpose::PatchByFilter => Vec::new(),
+        };
+        let required = required.into_iter();
+        errors.extend(required.map(|name| refuse(name, FieldCode::Required, "is required")));
+        input
+    }
+
+    /// Whether `columns` lets a member in. Which record is meant is no matter of columns.
+    fn is_read(&self, name: &str) -> bool {
+        let addresses = match self.purpose {
+            Purpose::Patch => name == "version",
+            Purpose::PatchById => name == "version" || name == "id",
+            Purpose::Create | Purpose::PatchByFilter => false,
+        };
+        addresses
+            || self
+                .columns
+                .is_none_or(|columns| columns.iter().any(|c| c == name))
+    }
+
+    fn take(&self, input: &mut Input, name: &str, given: Given<'_>) -> Result<(), FieldError> {
+        let error = |(code, message): (FieldCode, String)| refuse(name, code, message);
+        let wrong = |message: &str| refuse(name, FieldCode::InvalidValue, message);
+        let read_only = |message: &str| Err(refuse(name, FieldCode::ReadOnly, message));
+        match (name, self.purpose) {
+            ("id", Purpose::Create | Purpose::PatchById) => {
+                let id = value::parse(&FieldType::Uuid, given).map_err(error)?;
+                input.id = Some(id.ok_or_else(|| wrong("is not a UUID"))?);
+                return Ok(());
+            }
+            ("version", Purpose::Patch | Purpose::PatchById) => {
+                let version = value::parse(&FieldType::Int64, given).map_err(error)?;
+                let version = version.and_then(|v| v.parse().ok());
+                input.version = Some(version.ok_or_else(|| wrong("is not an integer"))?);
+                return Ok(());
+            }
+            ("id", _) => return read_only("cannot be changed"),
+            ("version", Purpose::PatchByFilter) => {
+                return read_only("cannot be expected of records that a filter finds");
+            }
+            ("version", _) => return read_only("is kept by the server"),
+            _ if SERVER_KEPT.contains(&name) => return read_only("is kept by the server"),
+            _ => {}
+        }
+        let fields = self.model.fields();
+        let at = fields.iter().position(|f| f.name.as_str() == name);
+        let at = at.ok_or_else(|| crate::query::unknown_field(self.model, name))?;
+        let field = &fields[at];
+        let value = match (&field.field_type, self.format, given) {
+            (FieldType::Json, Format::MergePatch, Given::Json(raw)) => merge::changes(raw),
+            (field_type, _, given) => value::parse(field_type, given),
+        };
+        let value = value.map_err(error)?;
+        if value.is_none() && field.required {
+            return Err(refuse(name, FieldCode::Required, "must not be null"));
+        }
+        input.values[at] = Some(value);
+        Ok(())
+    }
+}
+
+/// Records as they are read, and what is wrong with them.
+#[derive(Default)]
+struct Rows {
+    inputs: Vec<Input>,
+    errors: Vec<FieldError>,
+}
+
+impl Rows {
+    /// Reads one more record. An error when it is one too many, or when there is enough to tell.
+    fn take(&mut self, read: impl FnOnce(&mut Vec<FieldError>) -> Input) -> Result<(), Problem> {
+        let row = self.inputs.len();
+        if row == ROWS_MAX {
+            let message = format!("a body has at most {ROWS_MAX} records");
+            let error = refuse("body", FieldCode::LimitExceeded, message);
+            return Err(Problem::invalid(vec![error]));
+        }
+        let mut errors = Vec::new();
+        self.inputs.push(read(&mut errors));
+        let named = |error| FieldError {
+            row: Some(row),
+            ..error
+        };
+        self.errors.extend(errors.into_iter().map(named));
+        match self.errors.len() {
+            enough if enough >= ERRORS_MAX => {
+                Err(Problem::invalid(std::mem::take(&mut self.errors)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Input>, Problem> {
+        if self.errors.is_empty() {
+            Ok(self.inputs)
+        } else {
+            Err(Problem::invalid(self.errors))
+        }
     }
 }
 
@@ -95,57 +331,21 @@ fn malformed(detail: &str) -> Problem {
     Problem::new(ProblemKind::Validation, detail)
 }
 
-fn take(
+/// Every field's value for a new record: what was sent, else what `missing` says.
+pub(super) fn with_defaults(
     model: &ModuleModel,
-    input: &mut Input,
-    name: &str,
-    raw: &str,
-    purpose: Purpose,
-) -> Result<(), FieldError> {
-    let error = |(code, message): (FieldCode, String)| refuse(name, code, message);
-    match (name, purpose) {
-        ("id", Purpose::Create) => {
-            let id = value::parse(&FieldType::Uuid, raw).map_err(error)?;
-            input.id =
-                Some(id.ok_or_else(|| refuse(name, FieldCode::InvalidValue, "is not a UUID"))?);
-            return Ok(());
-        }
-        ("version", Purpose::Patch) => {
-            let version = value::parse(&FieldType::Int64, raw).map_err(error)?;
-            let version = version.and_then(|v| v.parse().ok());
-            input.version = Some(
-                version
-                    .ok_or_else(|| refuse(name, FieldCode::InvalidValue, "is not an integer"))?,
-            );
-            return Ok(());
-        }
-        ("id", Purpose::Patch) => {
-            return Err(refuse(name, FieldCode::ReadOnly, "cannot be changed"));
-        }
-        ("version", Purpose::Create) => {
-            return Err(refuse(name, FieldCode::ReadOnly, "is kept by the server"));
-        }
-        _ if SERVER_KEPT.contains(&name) => {
-            return Err(refuse(name, FieldCode::ReadOnly, "is kept by the server"));
-        }
-        _ => {}
-    }
-    let at = model.fields().iter().position(|f| f.name.as_str() == name);
-    let at = at.ok_or_else(|| crate::query::unknown_field(model, name))?;
-    let field = &model.fields()[at];
-    let value = value::parse(&field.field_type, raw).map_err(error)?;
-    if value.is_none() && field.required {
-        return Err(refuse(name, FieldCode::Required, "must not be null"));
-    }
-    input.values[at] = Some(value);
-    Ok(())
-}
-
-/// Every field's value for a new record: what was sent, else the default, else null.
-pub(super) fn with_defaults(model: &ModuleModel, input: Input) -> Vec<Option<String>> {
+    input: Input,
+    missing: Missing,
+) -> Vec<Option<String>> {
     let values = model.fields().iter().zip(input.values);
     values
-        .map(|(field, sent)| sent.unwrap_or_else(|| default_of(field)))
+        .map(|(field, sent)| match missing {
+            _ if sent.is_some() => sent.flatten(),
+            Missing::Default => default_of(field),
+            // A required field is never null: its default is what it is missing.
+            Missing::Null if field.required => default_of(field),
+            Missing::Null => None,
+        })
         .collect()
 }
 
@@ -163,31 +363,6 @@ fn default_of(field: &Field) -> Option<String> {
             let value = parse_value(field_type, text, ValueUse::Store);
             Some(value.expect("a model's defaults passed this parser when the model was checked"))
         }
-    }
-}
-
-/// The members of an object in order, repeated names included; values are not looked into.
-pub(super) struct Object<'a>(pub Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Vec<(String, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Members).map(Self)
     }
 }
 

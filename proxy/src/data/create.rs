@@ -1,5 +1,9 @@
-//! `POST /v1/data/{module}/{model}`: one new record.
+//! `POST /v1/data/{module}/{model}`: new records, one or many.
 
+mod many;
+mod upsert;
+
+use http::header;
 use model::Action;
 use sql::{
     Statement,
@@ -8,32 +12,72 @@ use sql::{
 
 use super::{
     Call, Failure, accept,
-    body::{self, Input, Purpose},
+    body::{self, Format, Input, Purpose, Reading, Sent},
     locks::Locks,
-    parse,
-    prefer::Preferences,
-    record::{self, Shape, Wrote},
+    prefer::{Missing, Preferences, Return},
+    record::Shape,
+    writing::{self, WriteQuery},
+    written::{self, Wrote},
 };
 use crate::{exchange::Reply, postgres::Row, problem::Problem};
 
+/// What a request for new records says beside the records.
+struct Asked {
+    preferences: Preferences,
+    query: WriteQuery,
+    returning: Return,
+}
+
 pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
     call.require(Action::Write)?;
-    accept::require_json_answer(&call.request.headers)?;
-    accept::require_json_body(&call.request.headers)?;
-    let preferences = Preferences::parse(&call.request.headers)?;
-    let selected = parse::parse_one(call.model, &call.request.query)?;
-    let input = body::parse_body(call.model, &call.request.body, Purpose::Create)?;
-    let shape = Shape::new(call.model, selected.as_deref(), false);
-    let creation = Creation::plan(call, input);
+    let headers = &call.request.headers;
+    accept::require_json_answer(headers)?;
+    let format = Format::of(headers, body::OF_CREATE)?;
+    writing::no_conditions(headers, &[header::IF_MATCH, header::IF_NONE_MATCH])?;
+    let preferences = Preferences::parse(headers)?;
+    let query = WriteQuery::parse(call.model, &call.request.query, Purpose::Create)?;
+    query.nothing_else()?;
+    let on_conflict = query.on_conflict.as_deref();
+    let upsert = upsert::key_of(call.model, preferences.resolution, on_conflict)?;
+    let returning = written::returning(call, &preferences, Return::Representation)?;
+    let reading = Reading {
+        model: call.model,
+        purpose: Purpose::Create,
+        columns: query.columns.as_deref(),
+        format,
+    };
+    let sent = reading.parse(&call.request.body)?;
+    let asked = Asked {
+        preferences,
+        query,
+        returning,
+    };
+    match (sent, upsert) {
+        (Sent::One(input), None) => one(call, &asked, input).await,
+        (sent, upsert) => many::create(call, &asked, sent, upsert).await,
+    }
+}
+
+async fn one(call: &Call<'_>, asked: &Asked, input: Input) -> Result<Reply, Failure> {
+    let preferences = &asked.preferences;
+    let shape = written::shape(call, asked.query.select.as_deref(), false, asked.returning);
+    let missing = preferences.missing.unwrap_or(Missing::Default);
+    let creation = Creation::plan(call, input, missing);
     let answer = call.write(creation.statements(&shape)).await?;
     let row = creation.read(&answer)?;
-    Ok(record::written(
+    let wrote = Wrote::Created(creation.id.clone());
+    Ok(written::one(
         call,
-        &Wrote::Created(creation.id.clone()),
+        &wrote,
         &shape,
         row,
-        &preferences,
+        preferences,
+        asked.returning,
     )?)
+}
+
+fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
 }
 
 /// A record to be created: what runs, and what the answers mean. The last statement is the one that writes.
@@ -47,12 +91,12 @@ pub(super) struct Creation<'a> {
 
 impl<'a> Creation<'a> {
     /// Fills in what was not sent.
-    pub fn plan(call: &'a Call<'a>, mut input: Input) -> Self {
+    pub fn plan(call: &'a Call<'a>, mut input: Input, missing: Missing) -> Self {
         let id = input.id.take();
         Self {
             call,
-            id: id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
-            values: body::with_defaults(call.model, input),
+            id: id.unwrap_or_else(new_id),
+            values: body::with_defaults(call.model, input, missing),
         }
     }
 

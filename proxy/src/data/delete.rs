@@ -12,9 +12,10 @@ use sql::{
 use super::{
     Call, Failure, accept, etag, parse,
     patch::Expected,
-    prefer::Preferences,
-    record::{self, Shape, Wrote},
+    prefer::{Preferences, Return},
+    record::Shape,
     refusal::conflict,
+    written::{self, Wrote},
 };
 use crate::{
     exchange::Reply,
@@ -29,7 +30,8 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
     let preferences = Preferences::parse(&call.request.headers)?;
     let id = parse::parse_id(id)?;
     let selected = parse::parse_one(call.model, &call.request.query)?;
-    let shape = Shape::new(call.model, selected.as_deref(), true);
+    let returning = written::returning(call, &preferences, Return::Minimal)?;
+    let shape = written::shape(call, selected.as_deref(), true, returning);
     let expected = Expected {
         if_match: etag::if_match(&call.request.headers),
         version: None,
@@ -37,12 +39,13 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
     let removal = Removal::plan(call, id, expected);
     let answer = call.write(removal.statements(&shape)).await?;
     let row = removal.read(&answer)?;
-    Ok(record::written(
+    Ok(written::one(
         call,
         &Wrote::Deleted,
         &shape,
         row,
         &preferences,
+        returning,
     )?)
 }
 

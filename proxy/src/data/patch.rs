@@ -15,9 +15,10 @@ use super::{
     etag::{self, IfMatch},
     locks::Locks,
     parse,
-    prefer::Preferences,
-    record::{self, Shape, Wrote},
+    prefer::{Preferences, Return},
+    record::Shape,
     refusal::conflict,
+    written::{self, Wrote},
 };
 use crate::{
     exchange::Reply,
@@ -33,12 +34,13 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     let preferences = Preferences::parse(&call.request.headers)?;
     let id = parse::parse_id(id)?;
     let selected = parse::parse_one(call.model, &call.request.query)?;
+    let returning = written::returning(call, &preferences, Return::Representation)?;
     let input = body::parse_body(call.model, &call.request.body, Purpose::Patch)?;
     let expected = Expected {
         if_match: etag::if_match(&call.request.headers),
         version: input.version,
     };
-    let shape = Shape::new(call.model, selected.as_deref(), false);
+    let shape = written::shape(call, selected.as_deref(), false, returning);
     let alteration = Alteration::plan(call, id, input, expected);
     let statements = alteration.statements(&shape);
     let answer = if alteration.is_empty() {
@@ -48,12 +50,13 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
         call.write(statements).await?
     };
     let row = alteration.read(&answer)?;
-    Ok(record::written(
+    Ok(written::one(
         call,
         &Wrote::Changed,
         &shape,
         row,
         &preferences,
+        returning,
     )?)
 }
 

@@ -1,14 +1,9 @@
 //! A reply that is one record.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use model::{Column, ModuleModel};
 
-use super::{
-    Call,
-    encode::Encoder,
-    etag, plan,
-    prefer::{Preferences, Return},
-};
+use super::{encode::Encoder, etag, plan, prefer::Preferences};
 use crate::{
     exchange::Reply,
     postgres::Row,
@@ -66,6 +61,25 @@ impl Shape {
         Ok(encoder.row(row, body)?)
     }
 
+    /// Appends rows as an array of objects.
+    pub fn array<'r>(
+        &self,
+        rows: impl IntoIterator<Item = &'r Row>,
+        preferences: &Preferences,
+        body: &mut Vec<u8>,
+    ) -> Result<(), Problem> {
+        let encoder = Encoder::new(&self.columns[..self.shown], preferences.numbers_as_strings);
+        body.push(b'[');
+        for (i, row) in rows.into_iter().enumerate() {
+            if i > 0 {
+                body.push(b',');
+            }
+            encoder.row(row, body)?;
+        }
+        body.push(b']');
+        Ok(())
+    }
+
     /// `{"data": {…}, "meta": {}}` with `ETag` where the form is the one that the tag names.
     pub fn reply(
         &self,
@@ -85,57 +99,4 @@ impl Shape {
         }
         Ok(reply.with_header(header::ETAG, &etag::tag(self.version(row)?)))
     }
-}
-
-/// Which write a reply is of.
-pub(super) enum Wrote {
-    /// A new record, with its id for `Location`.
-    Created(String),
-    /// A changed record.
-    Changed,
-    /// A deleted record: unlike the others it answers nothing unless asked.
-    Deleted,
-}
-
-/// The reply of a write, as `Prefer: return=…` asks for it.
-pub(super) fn written(
-    call: &Call<'_>,
-    wrote: &Wrote,
-    shape: &Shape,
-    row: &Row,
-    preferences: &Preferences,
-) -> Result<Reply, Problem> {
-    let (status, bare, usual) = match wrote {
-        Wrote::Created(_) => (
-            StatusCode::CREATED,
-            StatusCode::CREATED,
-            Return::Representation,
-        ),
-        Wrote::Changed => (
-            StatusCode::OK,
-            StatusCode::NO_CONTENT,
-            Return::Representation,
-        ),
-        Wrote::Deleted => (StatusCode::OK, StatusCode::NO_CONTENT, Return::Minimal),
-    };
-    let mut reply = match preferences.returning.unwrap_or(usual) {
-        Return::Representation => shape.reply(status, row, preferences)?,
-        Return::Minimal => Reply::empty(bare),
-        Return::HeadersOnly => {
-            Reply::empty(bare).with_header(header::ETAG, &etag::tag(shape.version(row)?))
-        }
-    };
-    if let Wrote::Created(id) = wrote {
-        let location = format!("{}/{id}", call.request.raw_path.trim_end_matches('/'));
-        if let Ok(location) = HeaderValue::from_str(&location) {
-            reply.headers.insert(header::LOCATION, location);
-        }
-    }
-    if let Some(applied) = preferences.applied() {
-        let name = HeaderName::from_static("preference-applied");
-        reply
-            .headers
-            .insert(name, HeaderValue::from_static(applied));
-    }
-    Ok(reply)
 }

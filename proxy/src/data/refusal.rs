@@ -4,11 +4,12 @@ use model::ModuleModel;
 use sql::postgres::{
     RECORD_BYTES_MAX,
     ddl::{check_name, primary_key_name, reference_name, unique_name},
+    insert::Key,
 };
 
 use crate::{
     postgres::DatabaseError,
-    problem::{FieldCode, FieldError, Problem, ProblemKind},
+    problem::{ERRORS_MAX, FieldCode, FieldError, Problem, ProblemKind},
     query::refuse,
     telemetry::chain_of,
 };
@@ -99,12 +100,13 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
 }
 
 /// 409 with the fields.
-pub(super) fn conflict(errors: Vec<FieldError>) -> Problem {
+pub(super) fn conflict(mut errors: Vec<FieldError>) -> Problem {
     let detail = match errors.as_slice() {
         [] => "The write conflicts with another record.".to_owned(),
         [one] => format!("{}: {}", one.field, one.message),
         many => format!("{} fields conflict with other records.", many.len()),
     };
+    errors.truncate(ERRORS_MAX);
     Problem {
         errors,
         ..Problem::new(ProblemKind::Conflict, detail)
@@ -120,16 +122,34 @@ pub(super) fn missing_reference(field: &str) -> FieldError {
     )
 }
 
-fn not_unique(model: &ModuleModel, constraint: &str) -> Vec<FieldError> {
-    let taken = |field: &str| refuse(field, FieldCode::NotUnique, "is taken by another record");
+/// More rows than the client wanted to reach: nothing is written.
+pub(super) fn too_many_affected(most: u64) -> Problem {
+    let message = format!("max-affected={most} would be exceeded");
+    conflict(vec![refuse("Prefer", FieldCode::LimitExceeded, message)])
+}
+
+/// What came back is not what was asked for.
+pub(super) fn unreadable() -> Problem {
+    Problem::new(ProblemKind::Internal, "The records could not be read.")
+}
+
+/// The key whose index has that name.
+pub(super) fn unique_key<'m>(model: &'m ModuleModel, constraint: &str) -> Option<Key<'m>> {
     if primary_key_name(model.name()) == constraint {
-        return vec![taken("id")];
+        return Some(Key::Id);
     }
-    let unique = model
-        .unique()
-        .iter()
-        .find(|u| unique_name(model.name(), u) == constraint);
+    let mut unique = model.unique().iter();
     unique
-        .map(|u| u.fields.iter().map(|f| taken(f.as_str())).collect())
-        .unwrap_or_default()
+        .find(|u| unique_name(model.name(), u) == constraint)
+        .map(Key::Unique)
+}
+
+/// The fields of the key whose index has that name.
+pub(super) fn not_unique(model: &ModuleModel, constraint: &str) -> Vec<FieldError> {
+    let taken = |field: &str| refuse(field, FieldCode::NotUnique, "is taken by another record");
+    match unique_key(model, constraint) {
+        Some(Key::Id) => vec![taken("id")],
+        Some(Key::Unique(unique)) => unique.fields.iter().map(|f| taken(f.as_str())).collect(),
+        None => Vec::new(),
+    }
 }

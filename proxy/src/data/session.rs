@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     Data, Failure,
     idempotency::{self, Kept, Keyed, NoPlace, Place},
+    prefer::Preferences,
 };
 use crate::{
     caller::Caller,
@@ -27,6 +28,8 @@ pub(super) struct Session<'a> {
     data: &'a Data,
     scope: Scope,
     keyed: Option<Keyed>,
+    /// Everything is undone at the end. Nothing is kept for a key then, since nothing was done.
+    dry_run: bool,
     /// When a second request with the same key has waited long enough.
     deadline: Instant,
     state: Mutex<State>,
@@ -78,13 +81,18 @@ impl Stopped {
 impl<'a> Session<'a> {
     /// A session that has not begun. 400 when the key is not one.
     pub fn new(data: &'a Data, caller: &Caller, request: &Request) -> Result<Self, Problem> {
+        let keyed = idempotency::parse(caller, request)?;
+        // What is wrong with the preferences is told by who reads them all.
+        let preferences = Preferences::parse(&request.headers);
+        let dry_run = preferences.is_ok_and(|p| p.is_dry_run());
         Ok(Self {
             data,
+            dry_run,
             scope: Scope {
                 tenant: caller.tenant.id,
                 user: Arc::clone(&caller.user),
             },
-            keyed: idempotency::parse(caller, request)?,
+            keyed: keyed.filter(|_| !dry_run),
             deadline: Instant::now() + idempotency::WAIT_MAX,
             state: Mutex::default(),
         })
@@ -109,7 +117,11 @@ impl<'a> Session<'a> {
         if self.keyed.is_some() {
             return self.step(statements).await;
         }
-        Ok(self.database().run_write(&self.scope, statements).await?)
+        let database = self.database();
+        Ok(match self.dry_run {
+            true => database.run_rolled_back(&self.scope, statements).await?,
+            false => database.run_write(&self.scope, statements).await?,
+        })
     }
 
     /// Runs statements as the next step of a transaction that [`Self::finish`] ends. An error has ended it already.
@@ -178,6 +190,10 @@ impl<'a> Session<'a> {
         let Some(open) = self.state.lock().await.open.take() else {
             return Ok(reply);
         };
+        if self.dry_run {
+            open.rollback();
+            return Ok(reply);
+        }
         let last = match &self.keyed {
             Some(keyed) => vec![idempotency::encode(&keyed.name, &reply)?],
             None => Vec::new(),

@@ -30,8 +30,13 @@ impl Binds {
         let bind = self.push(value);
         match field_type {
             FieldType::Bytes => format!("decode({bind}::text, 'base64')"),
-            other => format!("{bind}::{}", bind_type(other)),
+            other => read_as(&bind, other),
         }
+    }
+
+    /// A column of many rows as one bind; read through `unnest` and [`read_as`].
+    pub fn texts<'v>(&mut self, values: impl IntoIterator<Item = Option<&'v str>>) -> String {
+        self.typed("text[]", Some(nullable_array_literal(values)))
     }
 
     /// The expression of a value of a type that PostgreSQL names so.
@@ -167,6 +172,14 @@ fn pattern_operator(pattern: Pattern) -> &'static str {
     }
 }
 
+/// The expression that reads a text as a value of a type.
+pub(super) fn read_as(text: &str, field_type: &FieldType) -> String {
+    match field_type {
+        FieldType::Bytes => format!("decode({text}, 'base64')"),
+        other => format!("{text}::{}", bind_type(other)),
+    }
+}
+
 /// The type that a bind is cast to: the column's, but a decimal without bounds, so that a filter with more digits
 /// than the column has is compared and not rounded.
 fn bind_type(field_type: &FieldType) -> String {
@@ -178,12 +191,21 @@ fn bind_type(field_type: &FieldType) -> String {
 
 /// PostgreSQL's text form of an array without nulls: every element quoted.
 pub fn array_literal(values: &[String]) -> String {
-    let mut text = String::with_capacity(2 + values.iter().map(|v| v.len() + 3).sum::<usize>());
-    text.push('{');
-    for (i, value) in values.iter().enumerate() {
+    nullable_array_literal(values.iter().map(|v| Some(v.as_str())))
+}
+
+/// The same with nulls, as the unquoted word.
+fn nullable_array_literal<'v>(values: impl IntoIterator<Item = Option<&'v str>>) -> String {
+    let mut text = String::from("{");
+    for (i, value) in values.into_iter().enumerate() {
         if i > 0 {
             text.push(',');
         }
+        let Some(value) = value else {
+            text.push_str("NULL");
+            continue;
+        };
+        text.reserve(value.len() + 3);
         text.push('"');
         for character in value.chars() {
             if matches!(character, '"' | '\\') {
@@ -211,6 +233,10 @@ mod tests {
         assert_eq!(
             of(&["\"};", "\\", "NULL", "\n"]),
             "{\"\\\"};\",\"\\\\\",\"NULL\",\"\n\"}"
+        );
+        assert_eq!(
+            nullable_array_literal([None, Some("NULL")]),
+            r#"{NULL,"NULL"}"#
         );
     }
 }

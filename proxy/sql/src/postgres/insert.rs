@@ -1,5 +1,9 @@
 //! Creating one row, and the lock on what it refers to.
 
+mod many;
+
+pub use many::{Key, NewRows, Taken, deleted_among, first_taken, insert_many, lock_parents};
+
 use model::{Column, ModelName, ModuleModel, Reference, TenantId};
 
 use super::{

@@ -12,6 +12,7 @@ use crate::{
         delete::Removal,
         parse,
         patch::{Alteration, Expected},
+        prefer::Missing,
         record::Shape,
     },
     postgres::Row,
@@ -46,7 +47,7 @@ impl<'a> Step<'a> {
         if kind == Kind::Create {
             members.extend(id.map(|id| ("id", id)));
             let input = body::parse_body(call.model, &object(&members), Purpose::Create)?;
-            return Ok(Self::Create(Creation::plan(call, input)));
+            return Ok(Self::Create(Creation::plan(call, input, Missing::Default)));
         }
         let id = id
             .and_then(|json| serde_json::from_str::<String>(&json).ok())

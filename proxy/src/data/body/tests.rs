@@ -182,6 +182,7 @@ fn defaults_fill_what_was_not_sent() {
         with_defaults(
             &model,
             parse_body(&model, body.as_bytes(), Purpose::Create).unwrap(),
+            Missing::Default,
         )
     };
     let values = filled(r#"{"title": "a", "stage": null}"#);

@@ -5,21 +5,62 @@ use serde_json::value::RawValue;
 use sql::postgres::array_literal;
 
 use crate::{
+    data::pg_array,
     json::{self, Wrong},
     problem::FieldCode,
     query::code_of,
 };
 
-/// Reads the text of one JSON value; `None` is null. Numbers keep every digit; int64 and decimal may come as
-/// strings, everything else in its own JSON kind only.
-pub(super) fn parse(field_type: &FieldType, raw: &str) -> Result<Option<String>, Wrong> {
-    if raw == "null" {
-        return Ok(None);
-    }
+/// A value as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Given<'a> {
+    /// The text of one JSON value, whose syntax is right.
+    Json(&'a str),
+    /// The text of a cell.
+    Text(&'a str),
+    /// A cell without a value.
+    Null,
+}
+
+/// Reads a value; `None` is null. Numbers keep every digit; in JSON int64 and decimal may come as strings, everything
+/// else in its own JSON kind only.
+pub(super) fn parse(field_type: &FieldType, given: Given<'_>) -> Result<Option<String>, Wrong> {
+    let raw = match given {
+        Given::Null | Given::Json("null") => return Ok(None),
+        Given::Text(text) => return parse_text(field_type, text).map(Some),
+        Given::Json(raw) => raw,
+    };
     match field_type {
         FieldType::Json => json::check(raw).map(|()| Some(raw.to_owned())),
         FieldType::Array { items } => parse_array(*items, raw).map(Some),
         scalar => parse_scalar(scalar, raw).map(Some),
+    }
+}
+
+/// Reads a cell: JSON for a json field, a JSON array or PostgreSQL's `{a,"b"}` for an array, for all else the value's
+/// own text.
+fn parse_text(field_type: &FieldType, text: &str) -> Result<String, Wrong> {
+    match field_type {
+        FieldType::Json => {
+            let raw: &RawValue = serde_json::from_str(text)
+                .map_err(|_| (FieldCode::InvalidValue, "is not JSON".to_owned()))?;
+            json::check(raw.get()).map(|()| raw.get().to_owned())
+        }
+        FieldType::Array { items } if text.starts_with('{') => {
+            let elements = pg_array::parse(text)
+                .ok_or_else(|| (FieldCode::InvalidValue, "is not an array".to_owned()))?;
+            let item = items.as_field_type();
+            let element = |(i, element): (usize, Option<String>)| match element {
+                None => Err((FieldCode::InvalidValue, format!("element {i} is null"))),
+                Some(text) => parse_text(&item, &text)
+                    .map_err(|(code, message)| (code, format!("element {i} {message}"))),
+            };
+            let values: Result<Vec<_>, _> = elements.into_iter().enumerate().map(element).collect();
+            Ok(array_literal(&values?))
+        }
+        FieldType::Array { items } => parse_array(*items, text),
+        scalar => parse_value(scalar, text, ValueUse::Store)
+            .map_err(|error| (code_of(&error), error.to_string())),
     }
 }
 
