@@ -5,16 +5,21 @@
 pub(crate) mod accept;
 mod batch;
 mod body;
+mod count;
 mod create;
 mod cursor;
 mod delete;
+mod distinct;
 mod encode;
 pub(crate) mod etag;
 mod get;
 mod idempotency;
+mod include;
 mod lane;
 mod list;
 mod locks;
+mod order;
+mod page;
 mod parse;
 mod patch;
 mod pg_array;
@@ -22,7 +27,11 @@ mod plan;
 pub(crate) mod prefer;
 mod record;
 mod refusal;
+mod relation;
+mod select;
 mod session;
+mod split;
+mod tree;
 mod writing;
 mod written;
 
@@ -30,7 +39,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Method;
-use model::{Action, Catalog, ModuleModel, Permission, Revision};
+use model::{Action, Catalog, ModelName, ModuleModel, Permission, Revision};
 use sql::Statement;
 
 pub use cursor::{CursorKeyError, CursorKeys};
@@ -194,6 +203,21 @@ impl Call<'_> {
     fn require(&self, action: Action) -> Result<(), Problem> {
         self.caller
             .require(&Permission::on(self.model.name(), action))
+    }
+
+    /// 403 naming the permission unless the caller may read these models too.
+    fn require_read(&self, models: &[ModelName]) -> Result<(), Problem> {
+        let each = models.iter().map(|name| Permission::on(name, Action::Read));
+        each.into_iter()
+            .try_for_each(|permission| self.caller.require(&permission))
+    }
+
+    /// What names of relations mean to this caller.
+    fn names(&self) -> relation::Names<'_> {
+        relation::Names {
+            catalog: self.catalog,
+            tenant: &self.caller.tenant,
+        }
     }
 
     /// Runs statements that only read.

@@ -18,8 +18,39 @@ use sha2::{Digest as _, Sha256};
 /// Most bytes of a cursor that is given out or read: with it a URI still fits its 8 KiB.
 pub(super) const CURSOR_BYTES_MAX: usize = 4 * 1024;
 
-/// The first byte of every cursor: the layout behind it.
-const LAYOUT: u8 = 1;
+/// Which way a cursor goes on from its position. The first byte of a cursor tells it; a cursor with another first
+/// byte does not open, since each way is a question of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To the rows behind it; from the first one, where it has no values.
+    Forward,
+    /// To the rows before it; to the last ones, where it has no values.
+    Back,
+}
+
+impl Way {
+    fn layout(self) -> u8 {
+        match self {
+            Self::Forward => 1,
+            Self::Back => 2,
+        }
+    }
+
+    fn of_layout(layout: u8) -> Option<Self> {
+        [Self::Forward, Self::Back]
+            .into_iter()
+            .find(|way| way.layout() == layout)
+    }
+}
+
+/// What a cursor says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Which way to go on.
+    pub way: Way,
+    /// Values of the order's keys in the row to go on from.
+    pub values: Vec<Option<String>>,
+}
 const NONCE_BYTES: usize = 24;
 
 /// The keys that all proxies share: cursors are sealed with the current one and opened with either.
@@ -45,9 +76,10 @@ impl CursorKeys {
         })
     }
 
-    /// Seals the values of the order's keys in a page's last row.
-    pub(super) fn seal(&self, question: &Question, values: &[Option<String>]) -> String {
-        let plain = serde_json::to_vec(values).expect("texts are plain data");
+    /// Seals a position.
+    pub(super) fn seal(&self, question: &Question, position: &Position) -> String {
+        let question = question.going(position.way);
+        let plain = serde_json::to_vec(&position.values).expect("texts are plain data");
         let key = self.current.expose_secret();
         let nonce: [u8; 32] = Sha256::new()
             .chain_update(b"septem cursor nonce")
@@ -67,23 +99,22 @@ impl CursorKeys {
             )
             .expect("a page's position is far below the cipher's bound");
         let mut bytes = Vec::with_capacity(1 + NONCE_BYTES + sealed.len());
-        bytes.push(LAYOUT);
+        bytes.push(position.way.layout());
         bytes.extend_from_slice(nonce);
         bytes.extend_from_slice(&sealed);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// Opens a cursor that was sealed for the same question; `None` for anything else.
-    pub(super) fn open(&self, question: &Question, cursor: &str) -> Option<Vec<Option<String>>> {
+    pub(super) fn open(&self, question: &Question, cursor: &str) -> Option<Position> {
         if cursor.len() > CURSOR_BYTES_MAX {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (layout, rest) = bytes.split_first()?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES)?;
-        if *layout != LAYOUT {
-            return None;
-        }
+        let way = Way::of_layout(*layout)?;
+        let question = question.going(way);
         let keys = std::iter::once(&self.current).chain(&self.previous);
         let plain = keys
             .map(|k| Key::from_slice(k.expose_secret()))
@@ -96,7 +127,8 @@ impl CursorKeys {
                     .decrypt(XNonce::from_slice(nonce), payload)
                     .ok()
             })?;
-        serde_json::from_slice(&plain).ok()
+        let values = serde_json::from_slice(&plain).ok()?;
+        Some(Position { way, values })
     }
 }
 
@@ -114,12 +146,16 @@ fn parse_key(text: &SecretString) -> Result<SecretBox<[u8; 32]>, CursorKeyError>
 pub(super) struct Question([u8; 32]);
 
 impl Question {
-    pub fn new(tenant: &TenantId, model: &ModelName, query: &[(String, String)]) -> Self {
-        let free = ["limit", "cursor", "select", "count"];
-        let mut decisive: Vec<_> = query
-            .iter()
-            .filter(|(name, _)| !free.contains(&name.as_str()))
-            .collect();
+    /// `keeps` when what is included decides which rows there are.
+    pub fn new(
+        tenant: &TenantId,
+        model: &ModelName,
+        query: &[(String, String)],
+        keeps: bool,
+    ) -> Self {
+        let free = ["limit", "cursor", "select", "count", "offset"];
+        let is_free = |name: &str| free.contains(&name) || name == "include" && !keeps;
+        let mut decisive: Vec<_> = query.iter().filter(|(name, _)| !is_free(name)).collect();
         decisive.sort();
         let mut digest = Sha256::new().chain_update(tenant.as_uuid().as_bytes());
         // Each text with its length before it, so that none can run into the next.
@@ -133,6 +169,20 @@ impl Question {
         }
         Self(digest.finalize().into())
     }
+
+    /// The same question, asked in one direction.
+    fn going(&self, way: Way) -> Self {
+        match way {
+            Way::Forward => self.clone(),
+            Way::Back => Self(
+                Sha256::new()
+                    .chain_update(b"back")
+                    .chain_update(self.0)
+                    .finalize()
+                    .into(),
+            ),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +192,13 @@ mod tests {
     fn keys(current: u8, previous: Option<u8>) -> CursorKeys {
         let key = |b: u8| SecretString::from(STANDARD.encode([b; 32]));
         CursorKeys::parse(&key(current), previous.map(key).as_ref()).unwrap()
+    }
+
+    fn start(values: &[Option<String>]) -> Position {
+        Position {
+            way: Way::Forward,
+            values: values.to_vec(),
+        }
     }
 
     fn question(tenant: u8, model: &str, query: &[(&str, &str)]) -> Question {
@@ -156,7 +213,7 @@ mod tests {
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
             .collect();
-        Question::new(&tenant, &name, &query)
+        Question::new(&tenant, &name, &query, false)
     }
 
     #[test]
@@ -168,9 +225,20 @@ mod tests {
             &[("stage", "eq.open"), ("order", "amount"), ("limit", "5")],
         );
         let values = vec![Some("12.50".to_owned()), None, Some("x".to_owned())];
+        let values = Position {
+            way: Way::Forward,
+            values,
+        };
         let cursor = keys.seal(&asked, &values);
         assert_eq!(keys.open(&asked, &cursor), Some(values.clone()));
         assert_eq!(cursor, keys.seal(&asked, &values));
+        let back = Position {
+            way: Way::Back,
+            ..values.clone()
+        };
+        let back_cursor = keys.seal(&asked, &back);
+        assert_eq!(keys.open(&asked, &back_cursor), Some(back));
+        assert_ne!(cursor[1..], back_cursor[1..]);
         let same = question(
             1,
             "deals",
@@ -202,7 +270,7 @@ mod tests {
         let keys = keys(1, None);
         let asked = question(1, "deals", &[]);
         let bytes = URL_SAFE_NO_PAD
-            .decode(keys.seal(&asked, &[Some("a".into())]))
+            .decode(keys.seal(&asked, &start(&[Some("a".into())])))
             .unwrap();
         for at in 0..bytes.len() {
             for bit in 0..8 {
@@ -216,7 +284,7 @@ mod tests {
     #[test]
     fn the_previous_key_still_opens() {
         let asked = question(1, "deals", &[]);
-        let cursor = keys(1, None).seal(&asked, &[]);
+        let cursor = keys(1, None).seal(&asked, &start(&[]));
         assert!(keys(2, Some(1)).open(&asked, &cursor).is_some());
         assert!(keys(2, None).open(&asked, &cursor).is_none());
         assert!(CursorKeys::parse(&"c2hvcnQ=".into(), None).is_err());

@@ -4,18 +4,43 @@
 //! ours and answered as 500, never passed on.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use model::{Column, FieldType};
+use model::FieldType;
+use sql::postgres::select::{Cast, Output};
 
-use super::pg_array;
+use super::{
+    pg_array,
+    tree::{Node, Tree},
+};
 use crate::{
     postgres::Row,
     problem::{Problem, ProblemKind},
 };
 
-/// Writes the first columns of rows as JSON objects.
+/// Writes rows as JSON objects.
 pub(super) struct Encoder {
-    fields: Vec<(String, Form)>,
+    record: Object,
     numbers_as_strings: bool,
+}
+
+/// A tree, ready to be written.
+struct Object {
+    fields: Vec<Part>,
+}
+
+struct Part {
+    /// Which value of the row.
+    at: usize,
+    /// What stands before it: a bracket or comma, its name and a colon.
+    prefix: String,
+    kind: Kind,
+}
+
+enum Kind {
+    Leaf(Form),
+    One(Object),
+    Many(Object),
+    /// The same in every record; no value of the row.
+    Constant(&'static [u8]),
 }
 
 /// A value is not of the form that its type has; names the column, never the value.
@@ -42,6 +67,8 @@ enum Form {
     Plain,
     Text,
     Timestamp,
+    /// A text read as one: years before the first and infinity come as PostgreSQL writes them.
+    CastTimestamp,
     Time,
     Json,
     Bytes,
@@ -60,35 +87,106 @@ enum Element {
     Timestamp,
 }
 
-impl Encoder {
-    pub fn new(columns: &[Column], numbers_as_strings: bool) -> Self {
-        // Names are identifiers: nothing in them is to be escaped.
-        let fields = columns.iter().enumerate().map(|(i, c)| {
+impl Object {
+    fn new(tree: &Tree) -> Self {
+        let part = |(i, field): (usize, &super::tree::Field)| {
             let comma = if i == 0 { '{' } else { ',' };
-            (
-                format!("{comma}\"{}\":", c.name.as_str()),
-                form_of(&c.field_type),
-            )
-        });
+            // A text is always JSON.
+            let name = serde_json::Value::from(field.name.as_str());
+            Part {
+                at: field.at,
+                prefix: format!("{comma}{name}:"),
+                kind: match &field.node {
+                    Node::Value(output) => Kind::Leaf(form_of_output(output)),
+                    Node::One(tree) => Kind::One(Self::new(tree)),
+                    Node::Many(tree) => Kind::Many(Self::new(tree)),
+                    Node::NoOne => Kind::Constant(b"null"),
+                    Node::Nobody => Kind::Constant(b"[]"),
+                },
+            }
+        };
         Self {
-            fields: fields.collect(),
+            fields: tree.0.iter().enumerate().map(part).collect(),
+        }
+    }
+}
+
+impl Encoder {
+    pub fn new(tree: &Tree, numbers_as_strings: bool) -> Self {
+        Self {
+            record: Object::new(tree),
             numbers_as_strings,
         }
     }
 
-    /// Appends one row as an object. Columns of the row beyond those given to [`Self::new`] are left out.
+    /// Appends one row as an object. Values that the tree does not name are left out.
     pub fn row(&self, row: &Row, out: &mut Vec<u8>) -> Result<(), UnknownForm> {
-        let mut values = row.values();
-        for (prefix, form) in &self.fields {
-            out.extend_from_slice(prefix.as_bytes());
-            match values.next() {
-                Some(Some(value)) => self.value(*form, value, out)?,
-                Some(None) => out.extend_from_slice(b"null"),
-                None => return Err(UnknownForm("none")),
-            }
+        self.object(&self.record, &mut row.values(), out)
+    }
+
+    fn object<'v>(
+        &self,
+        object: &Object,
+        values: &mut dyn Iterator<Item = Option<&'v [u8]>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), UnknownForm> {
+        let mut passed = 0;
+        for part in &object.fields {
+            out.extend_from_slice(part.prefix.as_bytes());
+            self.part(part, values, &mut passed, out)?;
         }
         out.push(b'}');
         Ok(())
+    }
+
+    /// Writes a field; `passed` counts the values that are behind.
+    fn part<'v>(
+        &self,
+        part: &Part,
+        values: &mut dyn Iterator<Item = Option<&'v [u8]>>,
+        passed: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), UnknownForm> {
+        if let Kind::Constant(text) = part.kind {
+            out.extend_from_slice(text);
+            return Ok(());
+        }
+        let value = values.nth(part.at - *passed).ok_or(UnknownForm("none"))?;
+        *passed = part.at + 1;
+        let Some(value) = value else {
+            out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        match &part.kind {
+            Kind::Leaf(form) => self.value(*form, value, out),
+            Kind::One(object) => {
+                let values = text_of(value).and_then(pg_array::parse);
+                self.nested(object, &values.ok_or(UnknownForm("included"))?, out)
+            }
+            Kind::Many(object) => {
+                let rows = text_of(value).and_then(pg_array::parse_rows);
+                out.push(b'[');
+                for (i, values) in rows.ok_or(UnknownForm("included"))?.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    self.nested(object, values, out)?;
+                }
+                out.push(b']');
+                Ok(())
+            }
+            Kind::Constant(_) => Ok(()),
+        }
+    }
+
+    fn nested(
+        &self,
+        object: &Object,
+        values: &[Option<String>],
+        out: &mut Vec<u8>,
+    ) -> Result<(), UnknownForm> {
+        let mut values = values.iter().map(|v| v.as_deref().map(str::as_bytes));
+        self.object(object, &mut values, out)
     }
 
     fn value(&self, form: Form, value: &[u8], out: &mut Vec<u8>) -> Result<(), UnknownForm> {
@@ -100,6 +198,13 @@ impl Encoder {
             Form::Plain => write_plain(value, out),
             Form::Text => write_text(value, out),
             Form::Timestamp => write_timestamp(value, out),
+            Form::CastTimestamp => {
+                let whole = out.len();
+                write_timestamp(value, out).or_else(|_| {
+                    out.truncate(whole);
+                    write_text(value, out)
+                })
+            }
             Form::Time => write_time(value, out),
             Form::Json => {
                 out.extend_from_slice(value);
@@ -120,8 +225,7 @@ impl Encoder {
             Element::Text => Form::Text,
             Element::Timestamp => Form::Timestamp,
         };
-        let elements = std::str::from_utf8(value)
-            .ok()
+        let elements = text_of(value)
             .and_then(pg_array::parse)
             .ok_or(UnknownForm("array"))?;
         out.push(b'[');
@@ -136,6 +240,23 @@ impl Encoder {
         }
         out.push(b']');
         Ok(())
+    }
+}
+
+fn text_of(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok()
+}
+
+fn form_of_output(output: &Output) -> Form {
+    match output.cast {
+        None => form_of(output.operand.field_type()),
+        Some(Cast::Text) => Form::Text,
+        Some(Cast::Int16 | Cast::Int32) => Form::Number,
+        Some(Cast::Int64 | Cast::Decimal) => Form::LongNumber,
+        Some(Cast::Float64) => Form::Float,
+        Some(Cast::Bool) => Form::Bool,
+        Some(Cast::Date) => Form::Plain,
+        Some(Cast::Timestamp) => Form::CastTimestamp,
     }
 }
 
@@ -164,9 +285,10 @@ fn form_of(field_type: &FieldType) -> Form {
 }
 
 fn write_bool(value: &[u8], out: &mut Vec<u8>) -> Result<(), UnknownForm> {
+    // The wire says it in one letter, a text in a word.
     match value {
-        b"t" => out.extend_from_slice(b"true"),
-        b"f" => out.extend_from_slice(b"false"),
+        b"t" | b"true" => out.extend_from_slice(b"true"),
+        b"f" | b"false" => out.extend_from_slice(b"false"),
         _ => return Err(UnknownForm("bool")),
     }
     Ok(())
@@ -269,7 +391,7 @@ pub(super) fn base64_of(hex: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use model::ScalarType;
+    use model::{Column, ScalarType};
 
     use super::*;
 
@@ -280,10 +402,10 @@ mod tests {
             required: false,
             system: false,
         };
-        let encoder = Encoder::new(std::slice::from_ref(&column), strings);
+        let encoder = Encoder::new(&Tree::default(), strings);
         let mut out = Vec::new();
         encoder
-            .value(encoder.fields[0].1, value.as_bytes(), &mut out)
+            .value(form_of_output(&column.into()), value.as_bytes(), &mut out)
             .ok()?;
         Some(String::from_utf8(out).unwrap())
     }
@@ -297,7 +419,8 @@ mod tests {
         let array = |items| FieldType::Array { items };
         for (field_type, value, expected) in [
             (FieldType::Bool, "t", Some("true")),
-            (FieldType::Bool, "true", None),
+            (FieldType::Bool, "false", Some("false")),
+            (FieldType::Bool, "1", None),
             (
                 FieldType::Int64,
                 "9223372036854775807",

@@ -4,23 +4,27 @@ use http::{StatusCode, header};
 use model::Action;
 use sql::postgres::select;
 
-use super::{Call, Failure, accept, etag, parse, prefer::Preferences, record::Shape};
-use crate::{exchange::Reply, postgres::Lane, problem::Problem};
+use super::{Call, Failure, accept, etag, lane, parse, prefer::Preferences, record::Shape};
+use crate::{exchange::Reply, problem::Problem};
 
 pub(super) async fn get(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     call.require(Action::Read)?;
     accept::require_json_answer(&call.request.headers)?;
     let preferences = Preferences::parse(&call.request.headers)?;
     let id = parse::parse_id(id)?;
-    let selected = parse::parse_one(call.model, &call.request.query)?;
-    let shape = Shape::new(call.model, selected.as_deref(), false);
+    let query = parse::parse_get(call.names(), call.model, &call.request.query)?;
+    call.require_read(&query.needs)?;
+    let shape = Shape::with(call.model, query.select.as_deref(), false, &query.included);
     let statement = select::get(
         &call.caller.tenant.id,
         call.model.name(),
         &id,
         &shape.columns,
+        &shape.related,
     );
-    let answer = call.read(Lane::Shared, [statement]).await?;
+    let answer = call
+        .read(lane::of_related(1, &shape.related), [statement])
+        .await?;
     let row = answer
         .first()
         .and_then(|rows| rows.first())

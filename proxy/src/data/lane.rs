@@ -5,7 +5,7 @@
 use model::{FieldType, ModuleModel};
 use sql::{
     filter::{Comparison, Condition, Filter, Operand, Test},
-    postgres::select::{Deleted, SortKey},
+    postgres::select::{Deleted, Keep, Link, Related, SortKey},
 };
 
 use super::parse::ListQuery;
@@ -14,13 +14,50 @@ use crate::postgres::Lane;
 /// Most rows of a page over a shared connection.
 const SHARED_ROWS_MAX: u32 = 100;
 
+/// Most rows of other models that are looked up over a shared connection: some microseconds each.
+const SHARED_RELATED_MAX: u64 = 5_000;
+
 /// The lane of a list.
 pub(super) fn of(model: &ModuleModel, query: &ListQuery, order: &[SortKey]) -> Lane {
     let quick = query.limit <= SHARED_ROWS_MAX
-        && !query.count
+        && query.count.is_none()
+        && query.distinct.is_none()
+        && query.offset == 0
         && query.deleted == Deleted::Exclude
         && served_by_index(model, &query.filter, order);
-    if quick { Lane::Shared } else { Lane::Exclusive }
+    if !quick {
+        return Lane::Exclusive;
+    }
+    let related: Vec<_> = query.included.iter().map(|i| i.related.clone()).collect();
+    of_related(query.limit, &related)
+}
+
+/// The lane of so many rows with what belongs to each: shared where all of it is found by a key, in the order that it
+/// is found, and not too much altogether. How many rows lie behind one key is not known; mostly it is few.
+pub(super) fn of_related(rows: u32, related: &[Related]) -> Lane {
+    match rows_of(related).map(|each| u64::from(rows) * each) {
+        Some(all) if all <= SHARED_RELATED_MAX => Lane::Shared,
+        _ => Lane::Exclusive,
+    }
+}
+
+/// Most rows of other models that belong to one row; `None` where they are not found by a key alone.
+fn rows_of(related: &[Related]) -> Option<u64> {
+    related.iter().try_fold(0, |sum, related| {
+        let by_id = matches!(related.order.as_slice(), [key] if is_plain(key, "id"));
+        let by_key = related.keep == Keep::All
+            && by_id
+            && matches!(&related.filter, Filter::And(members) if members.is_empty());
+        let own = match related.link {
+            Link::ToOne(_) => 1,
+            Link::ToMany(_) => u64::from(related.limit),
+        };
+        by_key.then_some(sum + own * (1 + rows_of(&related.related)?))
+    })
+}
+
+fn is_plain(key: &SortKey, name: &str) -> bool {
+    key.plain().is_some_and(|c| c.name.as_str() == name)
 }
 
 /// What the filter asks of each column, if it is nothing but ANDed equalities and one range.
@@ -110,12 +147,15 @@ fn serves(fields: &[&str], bounds: &Bounds<'_>, order: &[SortKey]) -> bool {
     {
         return false;
     }
+    if order.iter().any(|key| key.plain().is_none()) {
+        return false;
+    }
     let keys: Vec<_> = order
         .iter()
-        .filter(|k| !fields[..fixed].contains(&k.column.name.as_str()))
+        .filter(|k| !fields[..fixed].contains(&k.operand.column.name.as_str()))
         .collect();
     // Few rows share the values of a whole index; sorting those by id is quick.
-    let only_id = |keys: &[&SortKey]| matches!(keys, [key] if key.column.name.as_str() == "id");
+    let only_id = |keys: &[&SortKey]| matches!(keys, [key] if is_plain(key, "id"));
     if keys.is_empty() || fixed > 0 && rest.is_empty() && only_id(&keys) {
         return true;
     }
@@ -123,10 +163,10 @@ fn serves(fields: &[&str], bounds: &Bounds<'_>, order: &[SortKey]) -> bool {
     let matched = keys
         .iter()
         .zip(rest)
-        .take_while(|(key, field)| key.column.name.as_str() == **field)
+        .take_while(|(key, field)| is_plain(key, field))
         .count();
     let one_way = keys.iter().take(matched).all(|key| {
-        key.descending == descending && (key.column.required || key.nulls_first == key.descending)
+        key.descending == descending && (key.required() || key.nulls_first == key.descending)
     });
     let ends =
         matched == keys.len() || matched == rest.len() && matched > 0 && only_id(&keys[matched..]);
@@ -137,7 +177,7 @@ fn serves(fields: &[&str], bounds: &Bounds<'_>, order: &[SortKey]) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        data::{parse::parse_list, plan::plan_list, prefer::Preferences},
+        data::{parse::parse_list, plan::plan_list, prefer::Preferences, relation::Names},
         postgres::Lane::{Exclusive, Shared},
     };
 
@@ -155,6 +195,16 @@ mod tests {
             "unique": [{"name": "one_title", "fields": ["title"]}],
         }))
         .unwrap();
+        let companies = serde_json::json!({
+            "module": "crm", "model": "companies", "autoApi": true, "analytics": true, "maxPageSize": 1000,
+            "fields": [{"name": "name", "type": "text"}],
+        });
+        let document = serde_json::json!({
+            "revision": 1, "generation": 1, "database": "x",
+            "models": [{"served": true, "document": model}, {"served": true, "document": companies}],
+            "tenants": [{"id": "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01", "slug": "a", "state": "Active", "modules": ["crm"]}],
+        });
+        let catalog = model::Catalog::parse(&document.to_string()).unwrap();
         let company = "company_id=eq.0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01";
         for (query, expected) in [
             ("", Shared),
@@ -181,13 +231,27 @@ mod tests {
             (company, Shared),
             ("or=(stage.eq.a)", Exclusive),
             ("stage=in.(a,b)", Exclusive),
+            ("offset=1", Exclusive),
+            ("distinct=stage", Exclusive),
+            ("order=company(name)", Exclusive),
+            ("include=company", Shared),
+            ("include=company(select=id)&limit=100", Shared),
+            ("include=company!inner", Exclusive),
+            ("include=company(name=eq.a)", Exclusive),
+            ("include=company(include=deals)", Shared),
+            ("include=company(include=deals(limit=100))", Exclusive),
+            ("include=company(include=deals(order=title))", Exclusive),
         ] {
             let pairs: Vec<_> = query
                 .split('&')
                 .filter_map(|p| p.split_once('='))
                 .map(|(n, v)| (n.to_owned(), v.to_owned()))
                 .collect();
-            let list = parse_list(&model, &pairs, &Preferences::default()).unwrap();
+            let names = Names {
+                catalog: &catalog,
+                tenant: catalog.tenants().next().unwrap(),
+            };
+            let list = parse_list(names, &model, &pairs, &Preferences::default()).unwrap();
             assert_eq!(plan_list(&model, &list).lane, expected, "{query}");
         }
     }

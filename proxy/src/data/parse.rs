@@ -1,22 +1,43 @@
 //! The query string of a request, read against the model. All that is wrong is told at once.
 
-use model::{Column, ModuleModel, ValueUse, parse_value};
+use model::{ModelName, ModuleModel, ValueUse, parse_value};
 use sql::{
     filter::Filter,
     postgres::select::{Deleted, SortKey},
 };
 
-use super::prefer::Preferences;
+use super::{
+    distinct::{self, Distinct},
+    include::{self, Sum},
+    order,
+    prefer::Preferences,
+    relation::Names,
+    select::parse_select,
+    tree::{Included, Selected},
+};
 use crate::{
     problem::{FieldCode, FieldError, Problem},
     query::{
         FILTERS_MAX, count_conditions, group::GROUP_KEYS, operand::is_operand, parse_condition,
-        parse_group, parse_order, refuse,
+        parse_group, refuse,
     },
 };
 
-/// Rows of a page unless `limit` says otherwise (API.md "Reading").
-const LIMIT_DEFAULT: u32 = 50;
+/// Rows of a page, or of what is included, unless `limit` says otherwise (API.md "Reading").
+pub(super) const LIMIT_DEFAULT: u32 = 50;
+/// Most rows that are passed over: they are read all the same (API.md "Reading").
+pub(super) const OFFSET_MAX: u32 = 100_000;
+
+/// How rows are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    /// Every row.
+    Exact,
+    /// As many as the planner expects.
+    Planned,
+    /// Every row as far as a bound, and as many as the planner expects beyond it.
+    Estimated,
+}
 
 /// A list as it was asked for.
 #[derive(Debug, PartialEq)]
@@ -24,48 +45,66 @@ pub(super) struct ListQuery {
     /// All conditions and groups, ANDed.
     pub filter: Filter,
     /// `select`, if given.
-    pub select: Option<Vec<Column>>,
+    pub select: Option<Vec<Selected>>,
     /// `order`, empty when not given.
     pub order: Vec<SortKey>,
     /// Rows of the page, at most the model's `maxPageSize`.
     pub limit: u32,
+    /// Rows that are passed over first.
+    pub offset: u32,
     /// The sealed cursor, if given.
     pub cursor: Option<String>,
     /// Which rows as to soft deletion.
     pub deleted: Deleted,
-    /// `count=exact`.
-    pub count: bool,
+    /// `count`, if given.
+    pub count: Option<Count>,
+    /// `distinct`, if given.
+    pub distinct: Option<Distinct>,
+    /// `include`.
+    pub included: Vec<Included>,
+    /// Other models that decide or are shown, whose `.read` is needed.
+    pub needs: Vec<ModelName>,
 }
 
-/// Known to the API and not served yet: told apart from a misspelling.
-const LATER: [&str; 5] = ["offset", "include", "distinct", "columns", "on_conflict"];
+/// Known to the API and of no use in a read: told apart from a misspelling.
+const ELSEWHERE: [&str; 2] = ["columns", "on_conflict"];
+
+/// Parameters that are given once.
+const SINGLE: [&str; 9] = [
+    "select", "order", "limit", "cursor", "deleted", "count", "offset", "include", "distinct",
+];
 
 /// Reads a list's parameters. Any that is not known is refused by name.
 pub(super) fn parse_list(
+    names: Names<'_>,
     model: &ModuleModel,
     query: &[(String, String)],
     preferences: &Preferences,
 ) -> Result<ListQuery, Problem> {
     let mut errors = Vec::new();
     let mut members = Vec::new();
-    let mut conditions = 0;
+    let mut sum = Sum::default();
     let mut parsed = ListQuery {
         filter: Filter::And(Vec::new()),
         select: None,
         order: Vec::new(),
         limit: LIMIT_DEFAULT.min(model.max_page_size()),
+        offset: 0,
         cursor: None,
         deleted: Deleted::Exclude,
-        count: false,
+        count: None,
+        distinct: None,
+        included: Vec::new(),
+        needs: Vec::new(),
     };
     let mut seen = Vec::new();
     if let Some(kind) = &preferences.count {
-        keep(&mut errors, parse_count(kind), |count| parsed.count = count);
+        keep(&mut errors, parse_count(kind), |count| {
+            parsed.count = Some(count)
+        });
     }
     for (name, value) in query {
-        let single =
-            ["select", "order", "limit", "cursor", "deleted", "count"].contains(&name.as_str());
-        if single && seen.contains(&name) {
+        if SINGLE.contains(&name.as_str()) && seen.contains(&name) {
             errors.push(refuse(name, FieldCode::Duplicate, "is given twice"));
             continue;
         }
@@ -74,19 +113,32 @@ pub(super) fn parse_list(
             "select" => keep(&mut errors, parse_select(model, value), |select| {
                 parsed.select = Some(select)
             }),
-            "order" => keep(&mut errors, parse_order(model, value), |order| {
-                parsed.order = order
-            }),
+            "order" => {
+                let order = order::parse_keys(names, model, value, &mut parsed.needs);
+                keep(&mut errors, order, |order| parsed.order = order)
+            }
             "limit" => keep(&mut errors, parse_limit(model, value), |limit| {
                 parsed.limit = limit
+            }),
+            "offset" => keep(&mut errors, parse_offset(value), |offset| {
+                parsed.offset = offset
             }),
             "cursor" => parsed.cursor = Some(value.clone()),
             "deleted" => keep(&mut errors, parse_deleted(value), |deleted| {
                 parsed.deleted = deleted
             }),
             "count" => keep(&mut errors, parse_count(value), |count| {
-                parsed.count = count
+                parsed.count = Some(count)
             }),
+            "distinct" => keep(
+                &mut errors,
+                distinct::parse_distinct(model, value),
+                |columns| parsed.distinct = Some(columns),
+            ),
+            "include" => {
+                let included = include::parse_include(names, model, value, 1, &mut sum);
+                keep(&mut errors, included, |included| parsed.included = included)
+            }
             name => {
                 let filter = if GROUP_KEYS.contains(&name) {
                     parse_group(model, name, value)
@@ -94,28 +146,100 @@ pub(super) fn parse_list(
                     known_parameter(model, name).and_then(|()| parse_condition(model, name, value))
                 };
                 keep(&mut errors, filter, |filter| {
-                    conditions += count_conditions(&filter);
+                    sum.conditions += count_conditions(&filter);
                     members.push(filter);
                 });
             }
         }
     }
-    if conditions > FILTERS_MAX {
+    if sum.conditions > FILTERS_MAX {
         let message = format!("a request has at most {FILTERS_MAX} filters");
         errors.push(refuse("filters", FieldCode::LimitExceeded, message));
+    }
+    if errors.is_empty() {
+        errors.extend(conflicts(model, &parsed));
     }
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
     parsed.filter = Filter::And(members);
+    parsed.needs.extend(sum.needs);
     Ok(parsed)
 }
 
-/// Reads the parameters of a request for one record: `select` and nothing else.
+/// What does not go together, each part being well formed.
+fn conflicts(model: &ModuleModel, query: &ListQuery) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if query.cursor.is_some() && query.offset > 0 {
+        let message = "does not go with cursor, which says where to go on";
+        errors.push(refuse("offset", FieldCode::InvalidValue, message));
+    }
+    if let Some(columns) = &query.distinct {
+        errors.extend(distinct::conflicts(columns, query));
+    } else {
+        let shown = super::plan::shown(
+            model,
+            query.select.as_deref(),
+            query.deleted != Deleted::Exclude,
+        );
+        errors.extend(include::check_names(&shown, &query.included).err());
+    }
+    errors
+}
+
+/// What is shown of one record.
+pub(super) struct OneQuery {
+    /// `select`, if given.
+    pub select: Option<Vec<Selected>>,
+    /// `include`.
+    pub included: Vec<Included>,
+    /// Other models that are shown, whose `.read` is needed.
+    pub needs: Vec<ModelName>,
+}
+
+/// Reads the parameters of a read of one record: `select` and `include`.
+pub(super) fn parse_get(
+    names: Names<'_>,
+    model: &ModuleModel,
+    query: &[(String, String)],
+) -> Result<OneQuery, Problem> {
+    let (included, others): (Vec<_>, Vec<_>) = query
+        .iter()
+        .cloned()
+        .partition(|(name, _)| name == "include");
+    let select = parse_one(model, &others)?;
+    let mut sum = Sum::default();
+    let included = match included.as_slice() {
+        [] => Vec::new(),
+        [(_, text)] => include::parse_include(names, model, text, 1, &mut sum)
+            .map_err(|error| Problem::invalid(vec![error]))?,
+        _ => {
+            let error = refuse("include", FieldCode::Duplicate, "is given twice");
+            return Err(Problem::invalid(vec![error]));
+        }
+    };
+    let mut errors = Vec::new();
+    if sum.conditions > FILTERS_MAX {
+        let message = format!("a request has at most {FILTERS_MAX} filters");
+        errors.push(refuse("filters", FieldCode::LimitExceeded, message));
+    }
+    let shown = super::plan::shown(model, select.as_deref(), false);
+    errors.extend(include::check_names(&shown, &included).err());
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    Ok(OneQuery {
+        select,
+        included,
+        needs: sum.needs,
+    })
+}
+
+/// Reads the parameters of a write of one record: `select` and nothing else.
 pub(super) fn parse_one(
     model: &ModuleModel,
     query: &[(String, String)],
-) -> Result<Option<Vec<Column>>, Problem> {
+) -> Result<Option<Vec<Selected>>, Problem> {
     let mut errors = Vec::new();
     let mut select = None;
     for (name, value) in query {
@@ -123,10 +247,14 @@ pub(super) fn parse_one(
             "select" if select.is_some() => {
                 errors.push(refuse(name, FieldCode::Duplicate, "is given twice"))
             }
-            "select" => keep(&mut errors, parse_select(model, value), |columns| {
-                select = Some(columns)
+            "select" => keep(&mut errors, parse_select(model, value), |selected| {
+                select = Some(selected)
             }),
-            name => errors.push(unknown_parameter(name)),
+            name => errors.push(refuse(
+                name,
+                FieldCode::UnknownField,
+                "is not a parameter here",
+            )),
         }
     }
     if errors.is_empty() {
@@ -154,73 +282,21 @@ fn keep<T>(errors: &mut Vec<FieldError>, result: Result<T, FieldError>, take: im
     }
 }
 
-fn unknown_parameter(name: &str) -> FieldError {
-    if LATER.contains(&name) {
-        return refuse(
-            name,
-            FieldCode::UnknownField,
-            "is a parameter that is not served yet",
-        );
-    }
-    refuse(name, FieldCode::UnknownField, "is not a parameter here")
-}
-
 fn known_parameter(model: &ModuleModel, name: &str) -> Result<(), FieldError> {
-    match model.column(name) {
-        Some(_) => Ok(()),
-        None if is_operand(name) => Ok(()),
-        None if LATER.contains(&name) => Err(unknown_parameter(name)),
-        None => {
-            let message = format!(
-                "is neither a parameter nor a field of {}",
-                model.name().model.as_str()
-            );
-            Err(refuse(name, FieldCode::UnknownField, message))
-        }
+    if is_operand(name) || model.column(name).is_some() {
+        return Ok(());
     }
+    let message = match ELSEWHERE.contains(&name) {
+        true => "is a parameter of writes".to_owned(),
+        false => format!(
+            "is neither a parameter nor a field of {}",
+            model.name().model.as_str()
+        ),
+    };
+    Err(refuse(name, FieldCode::UnknownField, message))
 }
 
-/// Plain names, or `*` for what a record shows anyway.
-fn parse_select(model: &ModuleModel, text: &str) -> Result<Vec<Column>, FieldError> {
-    let mut columns: Vec<Column> = Vec::new();
-    for name in text.split(',').map(|n| n.trim_matches(' ')) {
-        let added = match name {
-            "*" => model.record_columns(),
-            name => match model.column(name) {
-                Some(column) => std::slice::from_ref(column),
-                None => return Err(unselectable(model, name)),
-            },
-        };
-        for column in added {
-            if columns.iter().any(|c| c.name == column.name) {
-                let message = format!("names {} twice", column.name.as_str());
-                return Err(refuse("select", FieldCode::Duplicate, message));
-            }
-            columns.push(column.clone());
-        }
-    }
-    Ok(columns)
-}
-
-fn unselectable(model: &ModuleModel, name: &str) -> FieldError {
-    if name.is_empty() {
-        return refuse(
-            "select",
-            FieldCode::InvalidValue,
-            "is a list of fields such as id,title",
-        );
-    }
-    if name.contains([':', '>', '(', '!']) {
-        return refuse(
-            "select",
-            FieldCode::InvalidValue,
-            "takes plain names of fields only, for now",
-        );
-    }
-    crate::query::unknown_field(model, name)
-}
-
-fn parse_limit(model: &ModuleModel, text: &str) -> Result<u32, FieldError> {
+pub(super) fn parse_limit(model: &ModuleModel, text: &str) -> Result<u32, FieldError> {
     let most = model.max_page_size();
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !digits {
@@ -240,6 +316,16 @@ fn parse_limit(model: &ModuleModel, text: &str) -> Result<u32, FieldError> {
     }
 }
 
+fn parse_offset(text: &str) -> Result<u32, FieldError> {
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let message = format!("is a number from 0 to {OFFSET_MAX}; a cursor goes further");
+    match text.parse() {
+        Ok(offset) if is_number && offset <= OFFSET_MAX => Ok(offset),
+        _ if is_number => Err(refuse("offset", FieldCode::LimitExceeded, message)),
+        _ => Err(refuse("offset", FieldCode::InvalidValue, message)),
+    }
+}
+
 fn parse_deleted(text: &str) -> Result<Deleted, FieldError> {
     match text {
         "exclude" => Ok(Deleted::Exclude),
@@ -253,15 +339,16 @@ fn parse_deleted(text: &str) -> Result<Deleted, FieldError> {
     }
 }
 
-fn parse_count(text: &str) -> Result<bool, FieldError> {
+fn parse_count(text: &str) -> Result<Count, FieldError> {
     match text {
-        "exact" => Ok(true),
-        "planned" | "estimated" => Err(refuse(
+        "exact" => Ok(Count::Exact),
+        "planned" => Ok(Count::Planned),
+        "estimated" => Ok(Count::Estimated),
+        _ => Err(refuse(
             "count",
             FieldCode::InvalidValue,
-            format!("{text} is not served yet; use exact"),
+            "is exact, planned or estimated",
         )),
-        _ => Err(refuse("count", FieldCode::InvalidValue, "is exact")),
     }
 }
 
@@ -277,13 +364,27 @@ mod tests {
         .unwrap()
     }
 
+    fn world() -> model::Catalog {
+        let document = serde_json::json!({
+            "revision": 1, "generation": 1, "database": "x", "models": [{"served": true, "document": model()}],
+            "tenants": [{"id": "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01", "slug": "a", "state": "Active", "modules": ["crm"]}],
+        });
+        model::Catalog::parse(&document.to_string()).unwrap()
+    }
+
     fn parse(query: &str) -> Result<ListQuery, Vec<(String, FieldCode)>> {
         let pairs: Vec<_> = query
             .split('&')
             .filter_map(|p| p.split_once('='))
             .map(|(n, v)| (n.to_owned(), v.to_owned()))
             .collect();
-        parse_list(&model(), &pairs, &Preferences::default())
+        let world = world();
+        let tenant = world.tenants().next().unwrap();
+        let names = Names {
+            catalog: &world,
+            tenant,
+        };
+        parse_list(names, &model(), &pairs, &Preferences::default())
             .map_err(|p| p.errors.into_iter().map(|e| (e.field, e.code)).collect())
     }
 
@@ -292,7 +393,7 @@ mod tests {
         let list = parse("").unwrap();
         assert_eq!(
             (list.limit, list.deleted, list.count),
-            (50, Deleted::Exclude, false)
+            (50, Deleted::Exclude, None)
         );
         assert_eq!(list.filter, Filter::And(vec![]));
         let list =
@@ -301,7 +402,7 @@ mod tests {
         assert!(matches!(&list.filter, Filter::And(members) if members.len() == 3));
         assert_eq!(
             (list.limit, list.select.map(|s| s.len()), list.count),
-            (0, Some(2), true)
+            (0, Some(2), Some(Count::Exact))
         );
         assert_eq!(
             parse("select=*,deleted_at")
@@ -321,15 +422,20 @@ mod tests {
             ("limit=", vec![("limit", InvalidValue)]),
             ("limit=201", vec![("limit", LimitExceeded)]),
             ("limit=99999999999999999999", vec![("limit", LimitExceeded)]),
-            ("offset=5", vec![("offset", UnknownField)]),
+            ("offset=x", vec![("offset", InvalidValue)]),
+            ("offset=-1", vec![("offset", InvalidValue)]),
+            ("offset=100001", vec![("offset", LimitExceeded)]),
+            ("offset=5&cursor=x", vec![("offset", InvalidValue)]),
+            ("columns=title", vec![("columns", UnknownField)]),
+            ("include=nope", vec![("include", UnknownField)]),
             ("nope=eq.1", vec![("nope", UnknownField)]),
             ("select=nope", vec![("nope", UnknownField)]),
-            ("select=a:title", vec![("select", InvalidValue)]),
+            ("select=a:", vec![("", UnknownField)]),
             ("select=title,title", vec![("select", Duplicate)]),
             ("select=tenant_id", vec![("tenant_id", UnknownField)]),
             ("order=title&order=seats", vec![("order", Duplicate)]),
             (
-                "deleted=yes&count=planned",
+                "deleted=yes&count=all",
                 vec![("deleted", InvalidValue), ("count", InvalidValue)],
             ),
             (

@@ -95,10 +95,10 @@ impl<'a> Alteration<'a> {
         let model = self.call.model;
         if self.is_empty() {
             let version = model.column("version").expect("every model has a version");
-            let version = std::slice::from_ref(version);
+            let version = [version.clone().into()];
             return vec![
-                select::get(&tenant, model.name(), &self.id, version),
-                select::get(&tenant, model.name(), &self.id, &shape.columns),
+                select::get(&tenant, model.name(), &self.id, &version, &[]),
+                select::get(&tenant, model.name(), &self.id, &shape.columns, &[]),
             ];
         }
         let versions = self.expected.versions();

@@ -1,14 +1,35 @@
 //! PostgreSQL's text form of arrays: `{a,"b,c",NULL}`.
 
-/// Reads a one-dimensional array; `None` is null. An error is a text that the server does not write for the types
-/// that we have.
+/// The elements of a one-dimensional array; `None` if it is not one.
 pub(super) fn parse(text: &str) -> Option<Vec<Option<String>>> {
-    let inner = text.strip_prefix('{')?.strip_suffix('}')?;
-    let mut elements = Vec::new();
-    if inner.is_empty() {
-        return Some(elements);
+    let (elements, rest) = parse_braced(text)?;
+    rest.is_empty().then_some(elements)
+}
+
+/// The rows of a two-dimensional array, `{}` being none; `None` if it is not one.
+pub(super) fn parse_rows(text: &str) -> Option<Vec<Vec<Option<String>>>> {
+    let mut rest = text.strip_prefix('{')?;
+    let mut rows = Vec::new();
+    if rest == "}" {
+        return Some(rows);
     }
-    let mut rest = inner;
+    loop {
+        let (row, tail) = parse_braced(rest)?;
+        rows.push(row);
+        match tail.strip_prefix(',') {
+            Some(tail) => rest = tail,
+            None => return (tail == "}").then_some(rows),
+        }
+    }
+}
+
+/// `{a,"b",NULL}` at the start of the text, and what follows it.
+fn parse_braced(text: &str) -> Option<(Vec<Option<String>>, &str)> {
+    let mut rest = text.strip_prefix('{')?;
+    let mut elements = Vec::new();
+    if let Some(tail) = rest.strip_prefix('}') {
+        return Some((elements, tail));
+    }
     loop {
         let (element, tail) = match rest.strip_prefix('"') {
             Some(quoted) => {
@@ -16,24 +37,19 @@ pub(super) fn parse(text: &str) -> Option<Vec<Option<String>>> {
                 (Some(value), tail)
             }
             None => {
-                let end = rest.find(',').unwrap_or(rest.len());
+                let end = rest.find([',', '}']).unwrap_or(rest.len());
                 let (word, tail) = rest.split_at(end);
-                if word.is_empty() || word.contains(['{', '}', '"', '\\']) {
+                if word.is_empty() || word.contains(['{', '"', '\\']) {
                     return None;
                 }
-                let value = if word == "NULL" {
-                    None
-                } else {
-                    Some(word.to_owned())
-                };
-                (value, tail)
+                ((word != "NULL").then(|| word.to_owned()), tail)
             }
         };
         elements.push(element);
-        if tail.is_empty() {
-            return Some(elements);
+        match tail.strip_prefix(',') {
+            Some(tail) => rest = tail,
+            None => return Some((elements, tail.strip_prefix('}')?)),
         }
-        rest = tail.strip_prefix(',')?;
     }
 }
 
@@ -87,6 +103,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rows_of_elements() {
+        let some = |text: &str| Some(text.to_owned());
+        for (text, expected) in [
+            ("{}", Some(vec![])),
+            ("{{a}}", Some(vec![vec![some("a")]])),
+            (
+                r#"{{a,NULL},{"b},{",""}}"#,
+                Some(vec![vec![some("a"), None], vec![some("b},{"), some("")]]),
+            ),
+            ("{a}", None),
+            ("{{a}", None),
+            ("{{a},}", None),
+            ("{{a}}}", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_rows(text), expected, "{text}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn what_we_write_reads_back(values: Vec<String>) {
@@ -96,7 +132,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in "[{},\"\\\\aNUL]{0,30}") {
-            let _ = parse(&text);
+            let _ = (parse(&text), parse_rows(&text));
         }
     }
 }

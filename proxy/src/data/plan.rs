@@ -1,67 +1,109 @@
 //! A list as it will be read: columns, order, lane.
 
-use model::{Column, ModuleModel};
-use sql::postgres::select::SortKey;
+use model::ModuleModel;
+use sql::postgres::select::{Deleted, Output, Related, Rows, SortKey};
 
-use super::{lane, parse::ListQuery};
+use super::{
+    distinct, lane, order,
+    parse::ListQuery,
+    tree::{Selected, Tree},
+};
 use crate::postgres::Lane;
 
 /// A page to be read.
 #[derive(Debug, PartialEq)]
 pub(super) struct ListPlan {
-    /// What is fetched: what is shown, then what only the cursor needs.
-    pub columns: Vec<Column>,
-    /// How many of them are shown.
-    pub shown: usize,
-    /// The order; its last key is `id`.
+    /// What is fetched of the row itself: what is shown, then what only the cursor needs.
+    pub outputs: Vec<Output>,
+    /// What is shown.
+    pub tree: Tree,
+    /// What is fetched with it.
+    pub related: Vec<Related>,
+    /// Rows, or combinations.
+    pub rows: Rows,
+    /// The order; together its keys are unique.
     pub order: Vec<SortKey>,
+    /// Which value of a row each key is.
+    pub keys_at: Vec<usize>,
     /// Over which connections.
     pub lane: Lane,
 }
 
 /// Decides on columns, order and lane.
 pub(super) fn plan_list(model: &ModuleModel, query: &ListQuery) -> ListPlan {
-    let order = with_id(model, &query.order);
-    let lane = lane::of(model, query, &order);
-    let deleted = query.deleted != sql::postgres::select::Deleted::Exclude;
-    let mut columns = shown(model, query.select.as_deref(), deleted);
-    let shown = columns.len();
-    for key in &order {
-        if !columns.iter().any(|c| c.name == key.column.name) {
-            columns.push(key.column.clone());
+    let (order, rows, shown) = match &query.distinct {
+        None => {
+            let deleted = query.deleted != Deleted::Exclude;
+            let shown = shown(model, query.select.as_deref(), deleted);
+            (order::with_id(model, &query.order), Rows::Each, shown)
+        }
+        Some(columns) => {
+            let shown = columns.iter().map(Selected::from).collect();
+            (
+                distinct::with_all(columns, &query.order),
+                Rows::Distinct,
+                shown,
+            )
+        }
+    };
+    let mut outputs: Vec<_> = shown.iter().map(|s| s.output.clone()).collect();
+    for key in order.iter().filter(|key| key.via.is_none()) {
+        let output = output_of(key);
+        if !outputs.contains(&output) {
+            outputs.push(output);
         }
     }
+    let related: Vec<_> = query.included.iter().map(|i| i.related.clone()).collect();
+    let tree = Tree::new(&shown, outputs.len() - shown.len(), &query.included);
+    // Keys of other models stand behind everything else.
+    let mut behind = outputs.len() + related.iter().filter(|r| r.is_shown()).count();
+    let keys_at = order.iter().map(|key| match key.via {
+        None => {
+            let output = output_of(key);
+            outputs
+                .iter()
+                .position(|o| *o == output)
+                .expect("every key of the row is fetched")
+        }
+        Some(_) => {
+            behind += 1;
+            behind - 1
+        }
+    });
     ListPlan {
-        columns,
-        shown,
+        keys_at: keys_at.collect(),
+        lane: lane::of(model, query, &order),
+        outputs,
+        tree,
+        related,
+        rows,
         order,
-        lane,
+    }
+}
+
+impl ListPlan {
+    /// The columns whose combinations are the rows, where these are combinations.
+    pub fn distinct(&self) -> Option<&[Output]> {
+        (self.rows == Rows::Distinct).then_some(&self.outputs)
+    }
+}
+
+fn output_of(key: &SortKey) -> Output {
+    Output {
+        operand: key.operand.clone(),
+        cast: None,
     }
 }
 
 /// What a record shows: what was selected, else everything but `deleted_at`, which shows where deleted rows may.
-pub(super) fn shown(model: &ModuleModel, select: Option<&[Column]>, deleted: bool) -> Vec<Column> {
+pub(super) fn shown(
+    model: &ModuleModel,
+    select: Option<&[Selected]>,
+    deleted: bool,
+) -> Vec<Selected> {
     match select {
-        Some(columns) => columns.to_vec(),
-        None if deleted => model.columns().to_vec(),
-        None => model.record_columns().to_vec(),
+        Some(selected) => selected.to_vec(),
+        None if deleted => model.columns().iter().map(Selected::from).collect(),
+        None => model.record_columns().iter().map(Selected::from).collect(),
     }
-}
-
-/// The order with `id` behind it, in the direction of the key before, so that one index range has both.
-fn with_id(model: &ModuleModel, order: &[SortKey]) -> Vec<SortKey> {
-    let mut keys = order.to_vec();
-    // Behind the id, which is unique, nothing decides any more.
-    if let Some(at) = keys.iter().position(|k| k.column.name.as_str() == "id") {
-        keys.truncate(at + 1);
-        return keys;
-    }
-    let column = model.column("id").expect("every model has an id").clone();
-    let descending = keys.last().is_some_and(|k| k.descending);
-    keys.push(SortKey {
-        column,
-        descending,
-        nulls_first: descending,
-    });
-    keys
 }

@@ -1,9 +1,15 @@
 //! A reply that is one record.
 
 use http::{StatusCode, header};
-use model::{Column, ModuleModel};
+use model::ModuleModel;
+use sql::postgres::select::{Output, Related};
 
-use super::{encode::Encoder, etag, plan, prefer::Preferences};
+use super::{
+    encode::Encoder,
+    etag, plan,
+    prefer::Preferences,
+    tree::{Included, Selected, Tree},
+};
 use crate::{
     exchange::Reply,
     postgres::Row,
@@ -12,34 +18,46 @@ use crate::{
 
 /// What is fetched of a record: what is shown, and the version for its tag.
 pub(super) struct Shape {
-    /// Everything fetched.
-    pub columns: Vec<Column>,
-    shown: usize,
+    /// Everything fetched of the row itself.
+    pub columns: Vec<Output>,
+    /// What is fetched with it; its values stand behind.
+    pub related: Vec<Related>,
+    tree: Tree,
     version_at: usize,
 }
 
 impl Shape {
     /// The shape that `select` asks for; `deleted` when the record may be a deleted one.
-    pub fn new(model: &ModuleModel, select: Option<&[Column]>, deleted: bool) -> Self {
-        let mut columns = plan::shown(model, select, deleted);
-        let shown = columns.len();
-        let version_at = columns
-            .iter()
-            .position(|c| c.name.as_str() == "version")
-            .unwrap_or_else(|| {
-                columns.push(
-                    model
-                        .column("version")
-                        .expect("every model has a version")
-                        .clone(),
-                );
-                shown
-            });
+    pub fn new(model: &ModuleModel, select: Option<&[Selected]>, deleted: bool) -> Self {
+        Self::with(model, select, deleted, &[])
+    }
+
+    /// The same with what is included.
+    pub fn with(
+        model: &ModuleModel,
+        select: Option<&[Selected]>,
+        deleted: bool,
+        included: &[Included],
+    ) -> Self {
+        let shown = plan::shown(model, select, deleted);
+        let mut columns: Vec<_> = shown.iter().map(|s| s.output.clone()).collect();
+        let is_version = |o: &Output| o.plain().is_some_and(|c| c.name.as_str() == "version");
+        let version_at = columns.iter().position(is_version).unwrap_or_else(|| {
+            let version = model.column("version").expect("every model has a version");
+            columns.push(version.clone().into());
+            shown.len()
+        });
         Self {
+            tree: Tree::new(&shown, columns.len() - shown.len(), included),
+            related: included.iter().map(|i| i.related.clone()).collect(),
             columns,
-            shown,
             version_at,
         }
+    }
+
+    /// What writes the record.
+    pub fn encoder(&self, preferences: &Preferences) -> Encoder {
+        Encoder::new(&self.tree, preferences.numbers_as_strings)
     }
 
     /// The text of the record's version.
@@ -57,8 +75,7 @@ impl Shape {
         preferences: &Preferences,
         body: &mut Vec<u8>,
     ) -> Result<(), Problem> {
-        let encoder = Encoder::new(&self.columns[..self.shown], preferences.numbers_as_strings);
-        Ok(encoder.row(row, body)?)
+        Ok(self.encoder(preferences).row(row, body)?)
     }
 
     /// Appends rows as an array of objects.
@@ -68,7 +85,7 @@ impl Shape {
         preferences: &Preferences,
         body: &mut Vec<u8>,
     ) -> Result<(), Problem> {
-        let encoder = Encoder::new(&self.columns[..self.shown], preferences.numbers_as_strings);
+        let encoder = self.encoder(preferences);
         body.push(b'[');
         for (i, row) in rows.into_iter().enumerate() {
             if i > 0 {
@@ -87,14 +104,15 @@ impl Shape {
         row: &Row,
         preferences: &Preferences,
     ) -> Result<Reply, Problem> {
-        let encoder = Encoder::new(&self.columns[..self.shown], preferences.numbers_as_strings);
+        let encoder = self.encoder(preferences);
         let mut body = Vec::with_capacity(512);
         body.extend_from_slice(b"{\"data\":");
         encoder.row(row, &mut body)?;
         body.extend_from_slice(b",\"meta\":{}}");
         let reply =
             Reply::json(status, body).with_header(header::VARY, "Accept, Prefer, Authorization");
-        if preferences.numbers_as_strings {
+        // What is included changes without the record's version.
+        if preferences.numbers_as_strings || !self.related.is_empty() {
             return Ok(reply);
         }
         Ok(reply.with_header(header::ETAG, &etag::tag(self.version(row)?)))

@@ -1,11 +1,12 @@
 //! The parameters and headers of a write.
 
 use http::{HeaderMap, HeaderName, header};
-use model::{Column, ModuleModel};
+use model::ModuleModel;
 
 use super::{
     body::{Purpose, SERVER_KEPT},
     parse,
+    tree::Selected,
 };
 use crate::{
     problem::{FieldCode, FieldError, Problem},
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct WriteQuery {
     /// `select`, if given.
-    pub select: Option<Vec<Column>>,
+    pub select: Option<Vec<Selected>>,
     /// `columns`, if given: the members of the body that count.
     pub columns: Option<Vec<String>>,
     /// `on_conflict`, if given.

@@ -7,6 +7,7 @@ use super::{
     Call, etag,
     prefer::{Honours, Preferences, Return},
     record::Shape,
+    tree::Selected,
 };
 use crate::{exchange::Reply, postgres::Row, problem::Problem};
 
@@ -31,7 +32,7 @@ pub(super) fn returning(
 /// What is fetched for such an answer: without a representation, the version alone.
 pub(super) fn shape(
     call: &Call<'_>,
-    select: Option<&[model::Column]>,
+    select: Option<&[Selected]>,
     deleted: bool,
     returning: Return,
 ) -> Shape {

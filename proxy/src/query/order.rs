@@ -3,7 +3,7 @@
 use model::{FieldType, ModuleModel};
 use sql::postgres::select::SortKey;
 
-use super::{refuse, unknown_field};
+use super::{operand::scan_operand, refuse, scan::Scan};
 use crate::problem::{FieldCode, FieldError};
 
 /// Most keys of one order; an index has at most as many fields.
@@ -15,9 +15,9 @@ pub fn parse_order(model: &ModuleModel, text: &str) -> Result<Vec<SortKey>, Fiel
     let mut keys: Vec<SortKey> = Vec::new();
     for part in text.split(',') {
         let key = parse_key(model, part.trim_matches(' '))?;
-        if keys.iter().any(|k| k.column.name == key.column.name) {
+        if keys.iter().any(|k| k.operand == key.operand) {
             return Err(refuse(
-                key.column.name.as_str(),
+                key.operand.column.name.as_str(),
                 FieldCode::Duplicate,
                 "appears twice in order",
             ));
@@ -31,23 +31,36 @@ pub fn parse_order(model: &ModuleModel, text: &str) -> Result<Vec<SortKey>, Fiel
     Ok(keys)
 }
 
-fn parse_key(model: &ModuleModel, text: &str) -> Result<SortKey, FieldError> {
-    let mut words = text.split('.');
-    let name = words.next().unwrap_or_default();
-    if name.is_empty() {
+/// Reads one key. A place inside of JSON orders by its text (`->>`).
+pub fn parse_key(model: &ModuleModel, text: &str) -> Result<SortKey, FieldError> {
+    if text.is_empty() {
         return Err(refuse(
             "order",
             FieldCode::InvalidValue,
             "is a list such as amount.desc,created_at",
         ));
     }
-    let column = model
-        .column(name)
-        .ok_or_else(|| unknown_field(model, name))?
-        .clone();
-    if matches!(column.field_type, FieldType::Json | FieldType::Array { .. }) {
-        let message = format!("type {} has no order", column.field_type.name());
+    let mut scan = Scan::new(text);
+    let operand = scan_operand(model, &mut scan)?;
+    let name = operand.column.name.as_str();
+    let kind = operand.field_type();
+    if matches!(kind, FieldType::Json | FieldType::Array { .. }) {
+        let hint = match operand.path {
+            Some(_) => "; a path that ends in ->> has the order of its text",
+            None => "",
+        };
+        let message = format!("type {} has no order{hint}", kind.name());
         return Err(refuse(name, FieldCode::InvalidOperator, message));
+    }
+    let mut words = match scan.rest() {
+        "" => "".split('.'),
+        rest => rest
+            .strip_prefix('.')
+            .ok_or_else(|| malformed(name))?
+            .split('.'),
+    };
+    if scan.is_done() {
+        words.next();
     }
     let mut word = words.next();
     let descending = match word {
@@ -67,14 +80,15 @@ fn parse_key(model: &ModuleModel, text: &str) -> Result<SortKey, FieldError> {
         Some("nullslast") => false,
         Some(_) => return Err(malformed(name)),
     };
-    match words.next() {
-        None => Ok(SortKey {
-            column,
-            descending,
-            nulls_first,
-        }),
-        Some(_) => Err(malformed(name)),
+    if words.next().is_some() {
+        return Err(malformed(name));
     }
+    Ok(SortKey {
+        operand,
+        via: None,
+        descending,
+        nulls_first,
+    })
 }
 
 fn malformed(name: &str) -> FieldError {
@@ -107,6 +121,12 @@ mod tests {
             ("title.desc.nulslast", Err(FieldCode::InvalidValue)),
             ("title,title.desc", Err(FieldCode::Duplicate)),
             ("extra", Err(FieldCode::InvalidOperator)),
+            ("extra->a", Err(FieldCode::InvalidOperator)),
+            ("extra->>a.desc", Ok("extra:down:first")),
+            ("extra->>\"a.b\".desc.nullslast", Ok("extra:down:last")),
+            ("extra->>a,extra->>b", Ok("extra:up:last extra:up:last")),
+            ("title(", Err(FieldCode::UnknownField)),
+            ("title.", Err(FieldCode::InvalidValue)),
             ("tenant_id", Err(FieldCode::UnknownField)),
             ("", Err(FieldCode::InvalidValue)),
             ("title,", Err(FieldCode::InvalidValue)),
@@ -114,7 +134,7 @@ mod tests {
             let show = |key: &SortKey| {
                 let direction = if key.descending { "down" } else { "up" };
                 let nulls = if key.nulls_first { "first" } else { "last" };
-                format!("{}:{direction}:{nulls}", key.column.name.as_str())
+                format!("{}:{direction}:{nulls}", key.operand.column.name.as_str())
             };
             let actual = parse_order(&model, text);
             let actual = actual

@@ -5,7 +5,7 @@ use proxy::postgres::{Database, Lane, Row, Scope as Session};
 use sql::{
     Statement,
     filter::Filter,
-    postgres::select::{self, Deleted, Page, Scope},
+    postgres::select::{self, Deleted, Output, Page, Rows, Scope, Start},
 };
 
 use crate::support::{
@@ -48,13 +48,21 @@ fn list(
         model: model.name(),
         filter: &filter,
         deleted: Deleted::Exclude,
+        related: &[],
     };
     scope.page(&Page {
-        columns: model.columns(),
+        outputs: &outputs(model),
+        rows: Rows::Each,
         order: &order,
-        after: after.as_deref(),
+        start: after.as_deref().map_or(Start::First, Start::After),
+        offset: 0,
         limit: 21,
     })
+}
+
+/// Every column.
+fn outputs(model: &ModuleModel) -> Vec<Output> {
+    model.columns().iter().map(|c| c.clone().into()).collect()
 }
 
 #[tokio::test]
@@ -117,7 +125,8 @@ async fn an_index_serves_what_the_shared_lane_takes() {
                 &A.parse().unwrap(),
                 deals.name(),
                 &id.clone().unwrap(),
-                deals.columns(),
+                &outputs(deals),
+                &[],
             ),
             "deals__id__pkey",
             "id =",

@@ -135,6 +135,14 @@ pub fn models() -> Vec<ModuleModel> {
             ]),
             json!({}),
         ),
+        base(
+            "notes",
+            json!([
+                {"name": "text", "type": "text"},
+                {"name": "thing_id", "type": "uuid", "references": {"module": "crm", "model": "things"}},
+            ]),
+            json!({"maxPageSize": 20}),
+        ),
     ]
 }
 

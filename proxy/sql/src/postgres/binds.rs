@@ -13,6 +13,10 @@ use crate::{
 /// Collects binds while text is written. `$1` is always the tenant.
 pub(super) struct Binds {
     values: Vec<Option<String>>,
+    /// What stands before the name of a column, such as `_r1.`; nothing where one table is named.
+    qualifier: String,
+    /// Tables that were given a name of their own.
+    aliases: u32,
 }
 
 /// The tenant, in every statement of ours: the first fence, and the one that the planner can see through.
@@ -22,6 +26,8 @@ impl Binds {
     pub fn new(tenant: &TenantId) -> Self {
         Self {
             values: vec![Some(tenant.to_string())],
+            qualifier: String::new(),
+            aliases: 0,
         }
     }
 
@@ -42,6 +48,21 @@ impl Binds {
     /// The expression of a value of a type that PostgreSQL names so.
     pub fn typed(&mut self, type_name: &str, value: Option<String>) -> String {
         format!("{}::{type_name}", self.push(value))
+    }
+
+    /// A name for one more table, which no model has, and `within` it: every column named there is that table's.
+    pub fn aliased<T>(&mut self, within: impl FnOnce(&mut Self, &str) -> T) -> T {
+        self.aliases += 1;
+        let alias = format!("_r{}", self.aliases);
+        self.qualified(&alias, |binds| within(binds, &alias))
+    }
+
+    /// Columns named within are those of a table that goes by `name`.
+    pub fn qualified<T>(&mut self, name: &str, within: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.qualifier, format!("{name}."));
+        let result = within(self);
+        self.qualifier = outer;
+        result
     }
 
     pub fn finish(self, text: String) -> Statement {
@@ -79,7 +100,7 @@ impl Binds {
 
     /// The expression of an operand, in brackets where it needs them. The steps of a path are a client's text.
     pub fn operand(&mut self, operand: &Operand) -> String {
-        let name = quote(&operand.column.name);
+        let name = format!("{}{}", self.qualifier, quote(&operand.column.name));
         match &operand.path {
             None => name,
             Some(path) => {

@@ -1,10 +1,12 @@
 //! Soft deletion of one row, refused while live rows refer to it.
 
-use model::{Column, Ident, ModelName, TenantId};
+use model::{Ident, ModelName, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
-    quote, select, table,
+    quote,
+    select::Output,
+    table,
     update::versions_bind,
 };
 use crate::Statement;
@@ -57,7 +59,7 @@ pub fn live_referrers(deletion: &Deletion<'_>) -> Option<Statement> {
 
 /// The statement that deletes and answers `returning`; no row when the row is not there, has another version, or is
 /// referred to.
-pub fn soft_delete(deletion: &Deletion<'_>, returning: &[Column]) -> Statement {
+pub fn soft_delete(deletion: &Deletion<'_>, returning: &[Output]) -> Statement {
     let mut binds = Binds::new(&deletion.tenant);
     let id = binds.typed("uuid", Some(deletion.id.to_owned()));
     let user = binds.typed("text", Some(deletion.user.to_owned()));
@@ -84,7 +86,7 @@ pub fn soft_delete(deletion: &Deletion<'_>, returning: &[Column]) -> Statement {
          updated_at = greatest(now(), updated_at), updated_by = {user} where {} returning {}",
         table(deletion.model),
         conditions.join(" and "),
-        select::list(returning),
+        binds.outputs(returning),
     );
     binds.finish(text)
 }

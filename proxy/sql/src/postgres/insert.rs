@@ -4,11 +4,13 @@ mod many;
 
 pub use many::{Key, NewRows, Taken, deleted_among, first_taken, insert_many, lock_parents};
 
-use model::{Column, ModelName, ModuleModel, Reference, TenantId};
+use model::{ModelName, ModuleModel, Reference, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
-    quote, select, size, table,
+    quote,
+    select::Output,
+    size, table,
 };
 use crate::Statement;
 
@@ -31,7 +33,7 @@ pub struct NewRow<'a> {
 ///
 /// Parents are locked by [`lock_parent`] in an earlier statement of the same transaction. That they live is asked
 /// again here, in a younger snapshot, since nothing else in a pipeline could stop this statement.
-pub fn insert(model: &ModuleModel, row: &NewRow<'_>, returning: &[Column]) -> Statement {
+pub fn insert(model: &ModuleModel, row: &NewRow<'_>, returning: &[Output]) -> Statement {
     let mut binds = Binds::new(&row.tenant);
     let mut names = vec!["tenant_id".to_owned(), "id".to_owned()];
     let mut values = vec![
@@ -59,7 +61,7 @@ pub fn insert(model: &ModuleModel, row: &NewRow<'_>, returning: &[Column]) -> St
         table(model.name()),
         names.join(", "),
         values.join(", "),
-        select::list(returning),
+        binds.outputs(returning),
         size::guard(model),
     );
     binds.finish(text)

@@ -1,22 +1,57 @@
 //! Reading: one page of a model, one row, a count.
 
+mod output;
+mod position;
+mod related;
+
 use model::{Column, ModelName, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
-    quote, table,
+    quote, quote_text, table,
 };
-use crate::{Statement, filter::Filter};
+use crate::{
+    Statement,
+    filter::{Filter, Operand},
+};
+
+pub use output::{Cast, Output};
+pub use related::{Keep, Link, Related, Via};
 
 /// One key of an order, with the place of nulls decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SortKey {
-    /// The column.
-    pub column: Column,
+    /// What decides: a column, or a place in its JSON that is read as text.
+    pub operand: Operand,
+    /// The relation whose row it is of; of the row itself where there is none.
+    pub via: Option<Via>,
     /// `desc`.
     pub descending: bool,
     /// Whether nulls come before every value.
     pub nulls_first: bool,
+}
+
+impl SortKey {
+    /// Whether it never is null.
+    pub fn required(&self) -> bool {
+        self.plain().is_some_and(|c| c.required)
+    }
+
+    /// The column of the row itself, if it is one as it stands.
+    pub fn plain(&self) -> Option<&Column> {
+        let is_plain = self.via.is_none() && self.operand.path.is_none();
+        is_plain.then_some(&self.operand.column)
+    }
+
+    /// The same key of the opposite order.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self {
+            descending: !self.descending,
+            nulls_first: !self.nulls_first,
+            ..self.clone()
+        }
+    }
 }
 
 /// Which rows count, as to soft deletion.
@@ -41,17 +76,44 @@ pub struct Scope<'a> {
     pub filter: &'a Filter,
     /// Which of them, as to soft deletion.
     pub deleted: Deleted,
+    /// What belongs to them: it decides which of them are kept, and a page answers it.
+    pub related: &'a [Related],
 }
 
-/// One page.
+/// Whether rows are told apart by more than what is answered of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Every row.
+    Each,
+    /// One row for each combination of what is answered; only columns as they stand, and ordered by all of them.
+    Distinct,
+}
+
+/// Where a page starts: values of the order's keys in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// With the first row.
+    First,
+    /// Behind that row, whether or not it is still there.
+    After(&'a [Option<String>]),
+    /// With that row, if it is still there.
+    At(&'a [Option<String>]),
+}
+
+/// One page. A row has the values of `outputs`, then what is included, then the keys of `order` that lie in
+/// another model.
 #[derive(Debug, Clone)]
 pub struct Page<'a> {
-    /// What is fetched, in order; holds every column of `order`.
-    pub columns: &'a [Column],
-    /// The order; its last key is unique (`id`).
+    /// What is fetched of the row itself; holds every plain column of `order`.
+    pub outputs: &'a [Output],
+    /// Each row or each combination.
+    pub rows: Rows,
+    /// The order; together its keys are unique.
     pub order: &'a [SortKey],
-    /// Values of `order`'s columns in the row after which the page starts.
-    pub after: Option<&'a [Option<String>]>,
+    /// Where it starts.
+    pub start: Start<'a>,
+    /// How many rows are passed over first.
+    pub offset: u32,
     /// Most rows. It is part of the text: a plan made for an unknown limit is a bad plan.
     pub limit: u32,
 }
@@ -61,15 +123,46 @@ impl Scope<'_> {
     pub fn page(&self, page: &Page<'_>) -> Statement {
         let mut binds = Binds::new(&self.tenant);
         let scope = self.predicate(&mut binds);
-        let columns = list(page.columns);
-        let order = order_by(page.order);
-        let tail = format!("order by {order} limit {}", page.limit);
-        let select = format!("select {columns} from {} where {scope}", table(self.model));
-        let branches = match page.after {
-            Some(values) => after(&mut binds, page.order, values),
-            None => Vec::new(),
+        let outer = quote(&self.model.model);
+        let keys = page.order.iter();
+        let keys: Vec<_> = keys.map(|k| binds.sort_expression(k, &outer)).collect();
+        let names = names_of(page.order);
+        let branches = position::branches(&mut binds, page.order, &keys, page.start);
+        let is_plain = is_plain(page.outputs, self.related)
+            && page.order.iter().all(|key| key.plain().is_some());
+
+        // Read from the table: columns by their names, and keys that are none by names of their own.
+        let mut answered = columns(page.outputs, self.related);
+        let mut read = answered.clone();
+        for ((key, expression), name) in page.order.iter().zip(&keys).zip(&names) {
+            if key.plain().is_none() {
+                read.push(format!("{expression} as {name}"));
+                answered.push(name.clone());
+            } else if !is_plain && !answered.contains(name) {
+                read.push(name.clone());
+                answered.push(name.clone());
+            }
+        }
+        let distinct = match page.rows {
+            Rows::Each => "",
+            Rows::Distinct => "distinct ",
         };
-        let text = match branches.as_slice() {
+        let mut tail = format!(
+            "order by {} limit {}",
+            order_by(page.order, &names),
+            page.limit
+        );
+        if page.offset > 0 {
+            // A bind, so that a walk by offset is one statement.
+            let offset = binds.typed("bigint", Some(page.offset.to_string()));
+            tail.push_str(&format!(" offset {offset}"));
+        }
+        let select = format!(
+            "select {distinct}{} from {} where {scope}",
+            read.join(", "),
+            table(self.model)
+        );
+        let rows = match branches.as_slice() {
             [] => format!("{select} {tail}"),
             [one] => format!("{select} and {one} {tail}"),
             // Each branch is read from the index in order; together they are at most two pages to sort.
@@ -79,20 +172,86 @@ impl Scope<'_> {
                     .map(|b| format!("({select} and {b} {tail})"))
                     .collect();
                 format!(
-                    "select {columns} from ({}) page {tail}",
+                    "select {} from ({}) page {tail}",
+                    answered.join(", "),
                     many.join(" union all ")
                 )
             }
         };
+        if is_plain {
+            return binds.finish(rows);
+        }
+        // What belongs to rows is looked up for those of the page only.
+        let mut values = binds.row_of(page.outputs, self.related);
+        let names: Vec<_> = names.iter().map(|name| format!("p.{name}")).collect();
+        let through = page.order.iter().zip(&names);
+        values.extend(
+            through
+                .filter(|(k, _)| k.via.is_some())
+                .map(|(_, n)| n.clone()),
+        );
+        let order = order_by(page.order, &names);
+        let values = values.join(", ");
+        binds.finish(format!("select {values} from ({rows}) p order by {order}"))
+    }
+
+    /// The statement that tells whether there is any row from a place on.
+    pub fn any(&self, order: &[SortKey], start: Start<'_>) -> Statement {
+        let mut binds = Binds::new(&self.tenant);
+        let rows = self.select(&mut binds, "");
+        let outer = quote(&self.model.model);
+        let keys: Vec<_> = order
+            .iter()
+            .map(|k| binds.sort_expression(k, &outer))
+            .collect();
+        let branches = position::branches(&mut binds, order, &keys, start);
+        let exists: Vec<_> = match branches.is_empty() {
+            true => vec![format!("exists ({rows})")],
+            false => branches
+                .iter()
+                .map(|b| format!("exists ({rows} and {b})"))
+                .collect(),
+        };
+        binds.finish(format!("select {}", exists.join(" or ")))
+    }
+
+    /// The statement that counts exactly: rows, or combinations of columns.
+    pub fn count(&self, distinct: Option<&[Output]>) -> Statement {
+        let mut binds = Binds::new(&self.tenant);
+        let text = match distinct {
+            None => self.select(&mut binds, "count(*) "),
+            Some(_) => format!(
+                "select count(*) from ({}) counted",
+                self.counted(&mut binds, distinct)
+            ),
+        };
         binds.finish(text)
     }
 
-    /// The statement that counts exactly.
-    pub fn count(&self) -> Statement {
+    /// The statement that counts exactly as far as `most`, and answers one more than that where there are more.
+    pub fn count_up_to(&self, most: u32, distinct: Option<&[Output]>) -> Statement {
         let mut binds = Binds::new(&self.tenant);
-        let scope = self.predicate(&mut binds);
-        let text = format!("select count(*) from {} where {scope}", table(self.model));
+        let rows = self.counted(&mut binds, distinct);
+        let text = format!("select count(*) from ({rows} limit {}) counted", most + 1);
         binds.finish(text)
+    }
+
+    /// The statement that answers, as JSON, how many rows the planner expects. `explain` plans when it runs, with the
+    /// tenant and all values as constants, so one text serves every tenant.
+    pub fn count_planned(&self, distinct: Option<&[Output]>) -> Statement {
+        let mut binds = Binds::new(&self.tenant);
+        let rows = self.counted(&mut binds, distinct);
+        binds.finish(format!("explain (format json) {rows}"))
+    }
+
+    fn counted(&self, binds: &mut Binds, distinct: Option<&[Output]>) -> String {
+        let what = distinct.map(|outputs| format!("distinct {} ", binds.outputs(outputs)));
+        self.select(binds, &what.unwrap_or_default())
+    }
+
+    fn select(&self, binds: &mut Binds, what: &str) -> String {
+        let scope = self.predicate(binds);
+        format!("select {what}from {} where {scope}", table(self.model))
     }
 
     fn predicate(&self, binds: &mut Binds) -> String {
@@ -106,114 +265,98 @@ impl Scope<'_> {
             Filter::And(members) if members.is_empty() => {}
             filter => parts.push(binds.filter(filter)),
         }
+        parts.extend(binds.kept(self.related, &quote(&self.model.model)));
         parts.join(" and ")
     }
 }
 
-/// The statement that reads one live row by its id.
-pub fn get(tenant: &TenantId, model: &ModelName, id: &str, columns: &[Column]) -> Statement {
+/// The statement that reads one live row by its id, with what belongs to it behind its values.
+pub fn get(
+    tenant: &TenantId,
+    model: &ModelName,
+    id: &str,
+    outputs: &[Output],
+    related: &[Related],
+) -> Statement {
     let mut binds = Binds::new(tenant);
     let id = binds.typed("uuid", Some(id.to_owned()));
-    let text = format!(
-        "select {} from {} where {TENANT} and id = {id} and deleted_at is null",
-        list(columns),
-        table(model)
+    let mut scope = vec![
+        TENANT.to_owned(),
+        format!("id = {id}"),
+        "deleted_at is null".to_owned(),
+    ];
+    scope.extend(binds.kept(related, &quote(&model.model)));
+    let row = format!(
+        "select {} from {} where {}",
+        columns(outputs, related).join(", "),
+        table(model),
+        scope.join(" and ")
     );
-    binds.finish(text)
+    if is_plain(outputs, related) {
+        return binds.finish(row);
+    }
+    let values = binds.row_of(outputs, related).join(", ");
+    binds.finish(format!("select {values} from ({row}) p"))
 }
 
-/// Names of columns, quoted, separated by commas.
-pub(super) fn list(columns: &[Column]) -> String {
-    columns
-        .iter()
-        .map(|c| quote(&c.name))
-        .collect::<Vec<_>>()
-        .join(", ")
+impl Binds {
+    /// The values of a row of `p`.
+    fn row_of(&mut self, outputs: &[Output], related: &[Related]) -> Vec<String> {
+        let mut values = self.qualified("p", |binds| {
+            outputs.iter().map(|o| binds.output(o)).collect::<Vec<_>>()
+        });
+        values.extend(self.included(related, "p"));
+        values
+    }
 }
 
-fn order_by(keys: &[SortKey]) -> String {
-    let key = |key: &SortKey| {
+/// Whether a row has nothing but columns as they stand, so that one select answers it.
+fn is_plain(outputs: &[Output], related: &[Related]) -> bool {
+    let shows_none = !related.iter().any(Related::is_shown);
+    shows_none && outputs.iter().all(|o| o.plain().is_some())
+}
+
+/// The columns that are read for these values, quoted: each as often as it is answered where all are plain, else once.
+fn columns(outputs: &[Output], related: &[Related]) -> Vec<String> {
+    let own = outputs.iter().map(|o| quote(&o.operand.column.name));
+    if is_plain(outputs, related) {
+        return own.collect();
+    }
+    let links = related.iter().map(|r| match &r.link {
+        Link::ToOne(field) => quote(field),
+        Link::ToMany(_) => quote_text("id"),
+    });
+    let mut once = Vec::new();
+    for name in own.chain(links) {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    once
+}
+
+/// How an order's keys are called where they have been read. No field has a name that starts so.
+fn names_of(order: &[SortKey]) -> Vec<String> {
+    let name = |(i, key): (usize, &SortKey)| match key.plain() {
+        Some(column) => quote(&column.name),
+        None => quote_text(&format!("__k{i}")),
+    };
+    order.iter().enumerate().map(name).collect()
+}
+
+/// An order by expressions, one for each key.
+fn order_by(keys: &[SortKey], expressions: &[String]) -> String {
+    let key = |(key, expression): (&SortKey, &String)| {
         let direction = if key.descending { " desc" } else { "" };
         // Written only where it differs from PostgreSQL's own place, so that an index as declared matches.
         let nulls = match (key.descending, key.nulls_first) {
-            _ if key.column.required => "",
+            _ if key.required() => "",
             (true, false) => " nulls last",
             (false, true) => " nulls first",
             _ => "",
         };
-        format!("{}{direction}{nulls}", quote(&key.column.name))
+        format!("{expression}{direction}{nulls}")
     };
-    keys.iter().map(key).collect::<Vec<_>>().join(", ")
-}
-
-/// What lies after a position, as one or two predicates whose rows do not overlap and follow each other.
-///
-/// The first starts with a bound on the first key that an index can use; rows on the other side of the nulls of
-/// the first key are a branch of their own.
-fn after(binds: &mut Binds, order: &[SortKey], values: &[Option<String>]) -> Vec<String> {
-    let (Some(key), Some(value)) = (order.first(), values.first()) else {
-        return Vec::new();
-    };
-    let name = quote(&key.column.name);
-    match value {
-        Some(value) => {
-            let bind = binds.value(&key.column.field_type, Some(value.clone()));
-            let (strict, bound) = if key.descending {
-                ("<", "<=")
-            } else {
-                (">", ">=")
-            };
-            let here = match order.len() {
-                1 => format!("{name} {strict} {bind}"),
-                _ => {
-                    let rest = after_rest(binds, &order[1..], &values[1..]);
-                    format!("{name} {bound} {bind} and ({name} {strict} {bind} or {rest})")
-                }
-            };
-            let nulls_follow = !key.column.required && !key.nulls_first;
-            let mut branches = vec![here];
-            branches.extend(nulls_follow.then(|| format!("{name} is null")));
-            branches
-        }
-        None => {
-            let rest = after_rest(binds, &order[1..], &values[1..]);
-            let mut branches = vec![format!("{name} is null and {rest}")];
-            branches.extend(key.nulls_first.then(|| format!("{name} is not null")));
-            branches
-        }
-    }
-}
-
-/// The same for the keys behind the first, as one expression in brackets.
-fn after_rest(binds: &mut Binds, order: &[SortKey], values: &[Option<String>]) -> String {
-    let (Some(key), Some(value)) = (order.first(), values.first()) else {
-        return "false".into();
-    };
-    let name = quote(&key.column.name);
-    let is_last = order.len() == 1;
-    match value {
-        Some(value) => {
-            let bind = binds.value(&key.column.field_type, Some(value.clone()));
-            let strict = if key.descending { "<" } else { ">" };
-            let mut any = vec![format!("{name} {strict} {bind}")];
-            if !key.column.required && !key.nulls_first {
-                any.push(format!("{name} is null"));
-            }
-            if !is_last {
-                any.push(format!(
-                    "{name} = {bind} and {}",
-                    after_rest(binds, &order[1..], &values[1..])
-                ));
-            }
-            format!("({})", any.join(" or "))
-        }
-        None => {
-            let mut any = vec![format!(
-                "{name} is null and {}",
-                after_rest(binds, &order[1..], &values[1..])
-            )];
-            any.extend(key.nulls_first.then(|| format!("{name} is not null")));
-            format!("({})", any.join(" or "))
-        }
-    }
+    let keys: Vec<_> = keys.iter().zip(expressions).map(key).collect();
+    keys.join(", ")
 }

@@ -2,19 +2,21 @@
 
 use std::fmt::Write as _;
 
-use model::{Column, ModelName, ModuleModel, TenantId};
+use model::{Column, FieldType, ModelName, ModuleModel, TenantId};
 
 use super::{
     batch,
     delete::{self, Deletion, Referrer},
     idempotency::{self, FirstAnswer, Key},
     insert::{self, NewRow},
-    select::{self, Deleted, Page, Scope, SortKey},
+    select::{
+        self, Cast, Deleted, Keep, Link, Output, Page, Related, Rows, Scope, SortKey, Start, Via,
+    },
     update::{self, Change},
 };
 use crate::{
     Statement,
-    filter::{Comparison, Condition, Filter, Pattern, Test},
+    filter::{Comparison, Condition, Filter, JsonPath, Operand, Pattern, Test},
 };
 
 /// A snapshot without the code that made it.
@@ -51,9 +53,15 @@ fn column(name: &str) -> Column {
     deals().column(name).unwrap().clone()
 }
 
+fn record(model: &ModuleModel) -> Vec<Output> {
+    let columns = model.record_columns().iter();
+    columns.map(|c| c.clone().into()).collect()
+}
+
 fn key(name: &str, descending: bool, nulls_first: bool) -> SortKey {
     SortKey {
-        column: column(name),
+        operand: column(name).into(),
+        via: None,
         descending,
         nulls_first,
     }
@@ -93,14 +101,19 @@ fn page(filter: &Filter, deleted: Deleted, order: &[SortKey], after: &[Option<&s
         model: model.name(),
         filter,
         deleted,
+        related: &[],
     };
     let after: Vec<_> = after.iter().map(|v| v.map(str::to_owned)).collect();
-    let columns = [column("id"), column("title"), column("amount")];
-    let after = (!after.is_empty()).then_some(after.as_slice());
+    let outputs = ["id", "title", "amount"].map(|name| column(name).into());
     scope.page(&Page {
-        columns: &columns,
+        outputs: &outputs,
+        rows: Rows::Each,
         order,
-        after,
+        start: match after.as_slice() {
+            [] => Start::First,
+            values => Start::After(values),
+        },
+        offset: 0,
         limit: 51,
     })
 }
@@ -129,11 +142,12 @@ fn reads() {
         model: model.name(),
         filter: &every,
         deleted: Deleted::Include,
+        related: &[],
     };
     assert_statements!(show([
         (
             "get",
-            select::get(&tenant(), model.name(), ID, model.record_columns())
+            select::get(&tenant(), model.name(), ID, &record(&model), &[])
         ),
         (
             "first page",
@@ -152,7 +166,7 @@ fn reads() {
                 &[]
             )
         ),
-        ("count", scope.count()),
+        ("count", scope.count(None)),
     ]));
 }
 
@@ -182,7 +196,7 @@ fn positions() {
 #[test]
 fn writes() {
     let model = deals();
-    let id = [column("id")];
+    let id = [column("id").into()];
     let values = [
         Some("a".to_owned()),
         Some("1.5".into()),
@@ -262,7 +276,7 @@ fn writes() {
 #[test]
 fn several_writes_and_writes_that_are_sent_again() {
     let model = deals();
-    let (id, ids) = ([column("id")], [ID.to_owned(), PARENT.to_owned()]);
+    let (id, ids) = ([column("id").into()], [ID.to_owned(), PARENT.to_owned()]);
     let row = NewRow {
         tenant: tenant(),
         user: "ada",
@@ -293,4 +307,163 @@ fn several_writes_and_writes_that_are_sent_again() {
     all.push(("keep", idempotency::keep(&key, &answer)));
     all.push(("look up", idempotency::look_up(&key)));
     assert_statements!(show(all));
+}
+
+/// A column that deals do not have.
+fn other(name: &str, field_type: FieldType) -> Column {
+    Column {
+        name: name.parse().unwrap(),
+        field_type,
+        required: false,
+        system: false,
+    }
+}
+
+/// `extra->a->>b`.
+fn path() -> Operand {
+    Operand {
+        column: other("extra", FieldType::Json),
+        path: Some(JsonPath {
+            steps: vec!["a".into(), "b\"c".into()],
+            as_text: true,
+        }),
+    }
+}
+
+fn name_of(model: &str) -> ModelName {
+    ModelName {
+        module: "crm".parse().unwrap(),
+        model: model.parse().unwrap(),
+    }
+}
+
+fn related(link: Link, model: &str, outputs: Vec<Output>) -> Related {
+    Related {
+        link,
+        model: name_of(model),
+        filter: Filter::And(vec![]),
+        keep: Keep::All,
+        order: vec![key("id", false, false)],
+        limit: 5,
+        outputs,
+        related: vec![],
+    }
+}
+
+#[test]
+fn shapes() {
+    let outputs: Vec<Output> = vec![
+        column("title").into(),
+        Output {
+            operand: column("amount").into(),
+            cast: Some(Cast::Text),
+        },
+        Output {
+            operand: path(),
+            cast: Some(Cast::Int64),
+        },
+        column("id").into(),
+    ];
+    let model = deals();
+    let all = Filter::And(vec![]);
+    let scope = |related| Scope {
+        tenant: tenant(),
+        model: model.name(),
+        filter: &all,
+        deleted: Deleted::Exclude,
+        related,
+    };
+    let company = Link::ToOne("company_id".parse().unwrap());
+    let children = Link::ToMany("parent_id".parse().unwrap());
+    let every_leaf = ["title", "hot", "blob", "amount"].map(column).into_iter();
+    let every_leaf = every_leaf.chain([other("address", FieldType::Inet)]);
+    let nested = [
+        related(company.clone(), "companies", vec![column("title").into()]),
+        Related {
+            filter: condition("title", Test::Compare(Comparison::Eq, "x".into())),
+            keep: Keep::Matched,
+            related: vec![
+                Related {
+                    keep: Keep::Unmatched,
+                    ..related(children.clone(), "deals", vec![])
+                },
+                related(company.clone(), "companies", vec![column("id").into()]),
+            ],
+            ..related(children, "deals", every_leaf.map(Output::from).collect())
+        },
+    ];
+    let computed = |descending| {
+        [
+            SortKey {
+                operand: path(),
+                ..key("id", descending, true)
+            },
+            SortKey {
+                via: Some(Via {
+                    field: "company_id".parse().unwrap(),
+                    model: name_of("companies"),
+                }),
+                ..key("title", descending, true)
+            },
+            key("id", descending, false),
+        ]
+    };
+    let (up, down) = (computed(false), computed(true));
+    let values = [Some("a".to_owned()), None, Some(ID.to_owned())];
+    let by_id = [key("id", false, false)];
+    let page = |order, start| Page {
+        outputs: &outputs,
+        rows: Rows::Each,
+        order,
+        start,
+        offset: 0,
+        limit: 2,
+    };
+    let pair = [column("title"), column("hot")].map(Output::from);
+    let pair_keys = [key("title", false, false), key("hot", true, true)];
+    let distinct = |start| Page {
+        outputs: &pair,
+        rows: Rows::Distinct,
+        ..page(&pair_keys, start)
+    };
+    assert_statements!(show([
+        (
+            "get",
+            select::get(&tenant(), model.name(), ID, &outputs, &[])
+        ),
+        (
+            "get with what belongs to it",
+            select::get(&tenant(), model.name(), ID, &outputs, &nested)
+        ),
+        (
+            "casts and paths",
+            scope(&[]).page(&page(&by_id, Start::First))
+        ),
+        ("included", scope(&nested).page(&page(&by_id, Start::First))),
+        ("computed keys", scope(&[]).page(&page(&up, Start::First))),
+        (
+            "computed keys, on",
+            scope(&[]).page(&page(&down, Start::After(&values)))
+        ),
+        (
+            "from a row on",
+            scope(&[]).page(&page(&by_id, Start::At(&values[2..])))
+        ),
+        (
+            "by offset",
+            scope(&[]).page(&Page {
+                offset: 7,
+                ..page(&by_id, Start::First)
+            })
+        ),
+        ("distinct", scope(&[]).page(&distinct(Start::First))),
+        (
+            "distinct, on",
+            scope(&[]).page(&distinct(Start::After(&values[..2])))
+        ),
+        ("count of distinct", scope(&[]).count(Some(&pair))),
+        ("count of what is kept", scope(&nested).count(None)),
+        ("count as far as", scope(&[]).count_up_to(1000, None)),
+        ("count as planned", scope(&[]).count_planned(None)),
+    ]));
 }

@@ -1,11 +1,13 @@
 //! Changing one live row.
 
-use model::{Column, Field, ModelName, ModuleModel, TenantId};
+use model::{Field, ModelName, ModuleModel, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
     insert::{lives, target_of},
-    quote, select, size, table,
+    quote,
+    select::Output,
+    size, table,
 };
 use crate::Statement;
 
@@ -39,7 +41,7 @@ pub fn lock_row(tenant: &TenantId, model: &ModelName, id: &str) -> Statement {
 
 /// The statement that changes a row, adds 1 to its version and answers `returning`, then the guard of its size; no row when it is not there,
 /// has another version, or a new parent is not there.
-pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Column]) -> Statement {
+pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Output]) -> Statement {
     let mut binds = Binds::new(&change.tenant);
     let id = binds.typed("uuid", Some(change.id.to_owned()));
     let user = binds.typed("text", Some(change.user.to_owned()));
@@ -73,7 +75,7 @@ pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Column]) ->
         table(model.name()),
         sets.join(", "),
         conditions.join(" and "),
-        select::list(returning),
+        binds.outputs(returning),
         size::guard(model),
     );
     binds.finish(text)

@@ -411,8 +411,9 @@ proptest::proptest! {
                 model: model.name(),
                 filter: &filter,
                 deleted: sql::postgres::select::Deleted::Exclude,
+                related: &[],
             };
-            scope.count().text
+            scope.count(None).text
         };
         let quoted = format!("\"{}\"", other.replace('"', "\\\""));
         let text = text_of(&one, &one);

@@ -1,10 +1,12 @@
 //! Creating several rows in one statement whose text does not depend on how many.
 
-use model::{Column, Field, Index, ModelName, ModuleModel, TenantId};
+use model::{Field, Index, ModelName, ModuleModel, TenantId};
 
 use super::super::{
     binds::{Binds, TENANT, read_as},
-    quote, select, size, table,
+    quote,
+    select::Output,
+    size, table,
 };
 use super::target_of;
 use crate::Statement;
@@ -49,7 +51,7 @@ pub enum Key<'a> {
 ///
 /// A row may refer to another of the same statement. Parents are locked by [`lock_parents`] before. A row that is
 /// deleted between the look and the write fails the statement with 22P02: it must neither be changed nor passed over.
-pub fn insert_many(model: &ModuleModel, rows: &NewRows<'_>, returning: &[Column]) -> Statement {
+pub fn insert_many(model: &ModuleModel, rows: &NewRows<'_>, returning: &[Output]) -> Statement {
     let mut binds = Binds::new(&rows.tenant);
     let ids = binds.texts(rows.ids.iter().map(|id| Some(id.as_str())));
     let mut names = vec!["tenant_id".to_owned(), "id".to_owned()];
@@ -89,7 +91,7 @@ pub fn insert_many(model: &ModuleModel, rows: &NewRows<'_>, returning: &[Column]
         columns.join(", "),
         aliases.join(", "),
         on_conflict(&rows.taken),
-        select::list(returning),
+        binds.outputs(returning),
         size::guard(model),
     );
     binds.finish(text)

@@ -1,0 +1,117 @@
+//! Relations of a model by name: to-one as the field less `_id`, to-many as the other model.
+
+use model::{Catalog, Ident, ModuleModel, Tenant};
+use sql::postgres::select::Link;
+
+use crate::{
+    problem::{FieldCode, FieldError},
+    query::{refuse, shown},
+};
+
+/// What names mean in a request: the models that this tenant has.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub catalog: &'a Catalog,
+    pub tenant: &'a Tenant,
+}
+
+/// A foreign key, seen from one of its ends.
+#[derive(Clone, Copy)]
+pub(super) struct Relation<'a> {
+    /// The model at the other end.
+    pub model: &'a ModuleModel,
+    /// The field that refers.
+    pub field: &'a Ident,
+    /// Whether this end refers.
+    pub is_one: bool,
+}
+
+impl<'a> Relation<'a> {
+    /// How rows at the other end belong to those at this end.
+    pub fn link(&self) -> Link {
+        match self.is_one {
+            true => Link::ToOne(self.field.clone()),
+            false => Link::ToMany(self.field.clone()),
+        }
+    }
+
+    /// Its name without a hint.
+    pub fn name(&self) -> &'a str {
+        match self.is_one {
+            true => {
+                let field = self.field.as_str();
+                field.strip_suffix("_id").unwrap_or(field)
+            }
+            false => self.model.name().model.as_str(),
+        }
+    }
+}
+
+impl<'a> Names<'a> {
+    /// Every relation of a model to models that the tenant has. One that it has not is as if it were not there.
+    fn relations(self, model: &'a ModuleModel) -> Vec<Relation<'a>> {
+        let mut found = Vec::new();
+        for field in model.fields() {
+            let Some(reference) = &field.references else {
+                continue;
+            };
+            let (module, name) = (reference.module.as_str(), reference.model.as_str());
+            if let Some(target) = self.catalog.model(self.tenant, module, name) {
+                found.push(Relation {
+                    model: target,
+                    field: &field.name,
+                    is_one: true,
+                });
+            }
+        }
+        for (other, field) in self.catalog.referrers(model.name()) {
+            let name = other.name();
+            let served = self
+                .catalog
+                .model(self.tenant, name.module.as_str(), name.model.as_str());
+            if let Some(other) = served {
+                found.push(Relation {
+                    model: other,
+                    field: &field.name,
+                    is_one: false,
+                });
+            }
+        }
+        found
+    }
+
+    /// The relation of that name, and through that field where a hint says so.
+    pub(super) fn relation(
+        self,
+        parameter: &str,
+        model: &'a ModuleModel,
+        name: &str,
+        hint: Option<&str>,
+    ) -> Result<Relation<'a>, FieldError> {
+        let all = self.relations(model);
+        let named = all.iter().filter(|r| r.name() == name);
+        let fitting: Vec<_> = named
+            .filter(|r| hint.is_none_or(|hint| r.field.as_str() == hint))
+            .collect();
+        match fitting.as_slice() {
+            [one] => Ok(**one),
+            [] => {
+                let hint = hint.map(|h| format!("!{}", shown(h))).unwrap_or_default();
+                let message = format!(
+                    "{}{hint} is not a relation of {}",
+                    shown(name),
+                    model.name().model.as_str()
+                );
+                Err(refuse(parameter, FieldCode::UnknownField, message))
+            }
+            several => {
+                let choices: Vec<_> = several
+                    .iter()
+                    .map(|r| format!("{}!{}", r.name(), r.field.as_str()))
+                    .collect();
+                let message = format!("{} is one of {}", shown(name), choices.join(", "));
+                Err(refuse(parameter, FieldCode::InvalidValue, message))
+            }
+        }
+    }
+}
