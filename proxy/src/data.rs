@@ -238,7 +238,15 @@ impl Call<'_> {
 
     /// Why the database has no answer, as the client may know it.
     fn failure(&self, stopped: Stopped) -> Failure {
-        stopped.into_failure(|error| refusal::problem_of(self.model, error))
+        stopped.into_failure(|error| {
+            let of_filter = match &error {
+                DatabaseError::Invalid { code, .. } => {
+                    refusal::of_filter(&self.request.query, code)
+                }
+                _ => None,
+            };
+            of_filter.unwrap_or_else(|| refusal::problem_of(self.model, error))
+        })
     }
 }
 

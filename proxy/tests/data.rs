@@ -3,6 +3,7 @@
 mod batch;
 mod bulk;
 mod concurrency;
+mod filters;
 mod idempotency;
 mod included;
 mod isolation;

@@ -1,10 +1,14 @@
-//! Which lists are quick enough to share a connection: those that one range of a declared index answers, in order.
+//! Which lists are quick enough to share a connection: those that one range of a declared index answers, in order, and
+//! those that name their few rows by id or by a unique value.
+//!
+//! Of the operators only equality, order and `in` can do that: the functions behind all others (patterns, JSON, arrays,
+//! full text) are not leakproof, so that the policy keeps them from every index, or are served by none.
 //!
 //! A guess that is wrong costs little: the shared lane has a short timeout, after which the exclusive lane runs it.
 
 use model::{FieldType, ModuleModel};
 use sql::{
-    filter::{Comparison, Condition, Filter, Operand, Test},
+    filter::{Comparison, Condition, Filter, Operand, Quantifier, Relation, Test},
     postgres::select::{Deleted, Keep, Link, Related, SortKey},
 };
 
@@ -60,10 +64,12 @@ fn is_plain(key: &SortKey, name: &str) -> bool {
     key.plain().is_some_and(|c| c.name.as_str() == name)
 }
 
-/// What the filter asks of each column, if it is nothing but ANDed equalities and one range.
+/// What the filter asks of each column, if it is nothing but ANDed equalities, one `in` and one range.
 #[derive(Default)]
 struct Bounds<'a> {
     equal: Vec<&'a str>,
+    /// The column of an `in` with at most [`SHARED_ROWS_MAX`] values.
+    one_of: Option<&'a str>,
     range: Option<&'a str>,
 }
 
@@ -72,9 +78,24 @@ fn served_by_index(model: &ModuleModel, filter: &Filter, order: &[SortKey]) -> b
     if !collect(filter, &mut bounds) {
         return false;
     }
+    if let Some(one_of) = bounds.one_of {
+        return bounds.range.is_none() && names_few_rows(model, one_of, &bounds.equal);
+    }
     indexes(model)
         .iter()
         .any(|fields| serves(fields, &bounds, order))
+}
+
+/// Whether each value of the `in` leads to one row at most: it and the equalities fill a unique key.
+fn names_few_rows(model: &ModuleModel, one_of: &str, equal: &[&str]) -> bool {
+    let fills = |key: &[&str]| {
+        key.contains(&one_of) && key.iter().all(|f| *f == one_of || equal.contains(f))
+    };
+    fills(&["id"])
+        || model.unique().iter().any(|u| {
+            let key: Vec<_> = u.fields.iter().map(model::Ident::as_str).collect();
+            fills(&key)
+        })
 }
 
 fn collect<'a>(filter: &'a Filter, bounds: &mut Bounds<'a>) -> bool {
@@ -95,6 +116,15 @@ fn collect<'a>(filter: &'a Filter, bounds: &mut Bounds<'a>) -> bool {
                 _ => bounds.range = Some(name),
             }
             leakproof
+        }
+        Filter::Condition(Condition {
+            operand: Operand { column, path: None },
+            test:
+                Test::In(values)
+                | Test::Quantified(Relation::Compare(Comparison::Eq), Quantifier::Any, values),
+        }) => {
+            let is_free = bounds.one_of.replace(column.name.as_str()).is_none();
+            is_free && values.len() <= SHARED_ROWS_MAX as usize
         }
         Filter::Condition(_) | Filter::Or(_) | Filter::Not(_) => false,
     }
@@ -188,6 +218,7 @@ mod tests {
             "fields": [
                 {"name": "title", "type": "text"},
                 {"name": "stage", "type": "text"},
+                {"name": "extra", "type": "json"},
                 {"name": "amount", "type": "decimal", "precision": 12, "scale": 2},
                 {"name": "company_id", "type": "uuid", "references": {"module": "crm", "model": "companies"}},
             ],
@@ -206,6 +237,8 @@ mod tests {
         });
         let catalog = model::Catalog::parse(&document.to_string()).unwrap();
         let company = "company_id=eq.0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01";
+        let ids = |n: usize| format!("id=in.({})", vec![&company[14..]; n].join(","));
+        let (few, many) = (ids(100), ids(101));
         for (query, expected) in [
             ("", Shared),
             ("limit=101", Exclusive),
@@ -241,6 +274,19 @@ mod tests {
             ("include=company(include=deals)", Shared),
             ("include=company(include=deals(limit=100))", Exclusive),
             ("include=company(include=deals(order=title))", Exclusive),
+            ("title=in.(a,b)", Shared),
+            ("title=in.(a,b)&order=amount&stage=eq.a", Shared),
+            ("title=eq(any).{a,b}", Shared),
+            ("title=eq(all).{a,b}", Exclusive),
+            ("title=in.(a,b)&stage=in.(a)", Exclusive),
+            ("title=in.(a,b)&amount=gt.5", Exclusive),
+            (&few, Shared),
+            (&many, Exclusive),
+            ("extra->>a=eq.b", Exclusive),
+            ("extra=eq.1", Exclusive),
+            ("title=match.^a", Exclusive),
+            ("title=isdistinct.a", Exclusive),
+            ("title=plfts.a", Exclusive),
         ] {
             let pairs: Vec<_> = query
                 .split('&')

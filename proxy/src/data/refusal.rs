@@ -99,6 +99,37 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
     }
 }
 
+/// What PostgreSQL alone can tell of a filter, with the parameters that may have it: that a regular expression is none
+/// (2201B), or that a text or a JSON is too long to be searched (54000: past 1 MiB of distinct words).
+///
+/// `None` where no parameter asks for such a thing, so that the fault lies elsewhere.
+pub(super) fn of_filter(query: &[(String, String)], sqlstate: &str) -> Option<Problem> {
+    let (operators, message): (&[&str], _) = match sqlstate {
+        "2201B" => (
+            &["match", "imatch"],
+            "is not a regular expression, or too complex a one",
+        ),
+        "54000" => (
+            &["fts", "plfts", "phfts", "wfts"],
+            "meets a value that is too long for full text search",
+        ),
+        _ => return None,
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let asks = |value: &str| {
+        let mut words = value.split_inclusive(['.', '(']);
+        words.any(|word| {
+            let word = word.trim_end_matches(['.', '(']);
+            operators.contains(&word.rsplit(|c| !is_name(c)).next().unwrap_or_default())
+        })
+    };
+    let named = query.iter().filter(|(_, value)| asks(value));
+    let errors: Vec<_> = named
+        .map(|(name, _)| refuse(name, FieldCode::InvalidValue, message))
+        .collect();
+    (!errors.is_empty()).then(|| Problem::invalid(errors))
+}
+
 /// 409 with the fields.
 pub(super) fn conflict(mut errors: Vec<FieldError>) -> Problem {
     let detail = match errors.as_slice() {
