@@ -111,7 +111,7 @@ pub(super) fn of_filter(query: &[(String, String)], sqlstate: &str) -> Option<Pr
         ),
         "54000" => (
             &["fts", "plfts", "phfts", "wfts"],
-            "meets a value that is too long for full text search",
+            "has or meets a text that is too long for full text search",
         ),
         _ => return None,
     };

@@ -104,9 +104,14 @@ impl Reader<'_> {
 
     fn operand(&mut self) -> Option<()> {
         self.skip_spaces();
+        // Two undo each other; PostgreSQL has room for 32 in a row and fails on more with an error of its own.
+        let mut is_negated = false;
         while self.take('!') {
-            self.written.push('!');
+            is_negated = !is_negated;
             self.skip_spaces();
+        }
+        if is_negated {
+            self.written.push('!');
         }
         if self.take('(') {
             self.depth += 1;
@@ -235,7 +240,9 @@ mod tests {
             ("'two words' & 'it''s'", Some("'two words' & 'it''s'")),
             (r"'a\\b\'c'", Some(r"'a\\b''c'")),
             ("größe & 日本", Some("'größe' & '日本'")),
-            ("!!a", Some("!!'a'")),
+            ("!!a", Some("'a'")),
+            ("! ! !a", Some("!'a'")),
+            ("!!(!a)", Some("(!'a')")),
             (&brackets(SEARCH_DEPTH_MAX), Some(deepest.as_str())),
             (&brackets(SEARCH_DEPTH_MAX + 1), None),
             ("a b", None),

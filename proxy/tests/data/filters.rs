@@ -140,6 +140,7 @@ async fn filters_find_what_they_ask_for_and_nothing_of_others() {
             world.create(tenant, "things", row).await;
         }
     }
+    let nots = format!("a_text=fts.{}cats", "!".repeat(900));
     for (query, expected) in [
         ("a_int32=eq(any).{1,7}", "one"),
         ("a_int32=gt(all).{0,1}", "two cats"),
@@ -165,6 +166,7 @@ async fn filters_find_what_they_ask_for_and_nothing_of_others() {
         ("a_text=phfts.two cats", "two cats"),
         ("a_text=wfts.\"cats two\" or one", "one"),
         ("a_text=fts.", ""),
+        (&nots, "two cats"),
         ("a_json=wfts(english).cats", "two cats"),
         ("texts=cs.{\"b,c\"}", "one"),
         ("texts=cd.{a,\"b,c\",d}", "one|two cats"),
@@ -256,6 +258,45 @@ async fn an_expression_that_the_server_refuses_is_told_by_its_field() {
             seen.text
         );
     }
+}
+
+#[tokio::test]
+async fn a_text_that_cannot_be_searched_is_told_by_its_field() {
+    let world = World::new().await;
+    let mut admin = world.database.admin().await;
+    run(
+        &mut admin,
+        &format!(
+            "insert into crm.things (tenant_id, id, a_text, created_by, updated_by)
+             select '{A}', gen_random_uuid(), string_agg(md5(i::text), ' '), 'x', 'x' from generate_series(1, 60000) i"
+        ),
+    )
+    .await;
+    let word = "日".repeat(1_000);
+    for (tenant, condition) in [(A, "plfts.a"), (B, &*format!("wfts.{word}"))] {
+        let target = format!("things?a_text={}&select=id", encode(condition));
+        let seen = world.send(tenant, "GET", &target, None).await;
+        assert!(
+            seen.status == StatusCode::OK || seen.errors() == ["a_text INVALID_VALUE"],
+            "{}",
+            seen.text
+        );
+        assert_eq!(seen.status == StatusCode::OK, tenant == B, "{}", seen.text);
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_fifty_filters_at_most() {
+    let world = World::new().await;
+    let target = |n: usize| format!("things?{}", vec!["a_int16=gt.1"; n].join("&"));
+    let most = world
+        .send(A, "GET", &target(query::FILTERS_MAX), None)
+        .await;
+    assert_eq!(most.status, StatusCode::OK, "{}", most.text);
+    let more = world
+        .send(A, "GET", &target(query::FILTERS_MAX + 1), None)
+        .await;
+    assert_eq!(more.errors(), ["filters LIMIT_EXCEEDED"]);
 }
 
 #[tokio::test]
