@@ -87,6 +87,11 @@ impl Api {
         })
     }
 
+    /// What its requests carry as `Authorization`.
+    pub fn authorization(&self) -> &str {
+        &self.authorization
+    }
+
     /// Sends a request; `path` starts with `/` and carries its query, encoded.
     pub async fn send(
         &self,

@@ -8,6 +8,7 @@ mod faults;
 mod freshness;
 mod front_fence;
 mod front_policies;
+mod openapi;
 mod refusals;
 mod road;
 mod tenants;

@@ -23,6 +23,7 @@ use crate::{
     chain::route::Route,
     data::{self, CatalogSource as _, Data, Target},
     exchange::{Reply, Request},
+    openapi::{self, Documents},
     problem::{Problem, ProblemKind},
     rbac::Permissions,
     schema,
@@ -41,6 +42,8 @@ pub struct Parts {
     pub data: Arc<OnceLock<Data>>,
     /// Analytics; it answers 503 by itself until its self-test has passed.
     pub analytics: Arc<Analytics>,
+    /// OpenAPI documents.
+    pub documents: Arc<Documents>,
 }
 
 /// What the access log says of a request beside its head.
@@ -154,6 +157,7 @@ impl Chain {
             Route::Schema { module, model } => {
                 schema::handle(caller, request, module.as_deref(), model.as_deref())
             }
+            Route::OpenApi => openapi::handle(&parts.documents, caller, request).await,
             Route::Cache { key } => parts.cache.handle(caller, request, key).await,
             Route::Invalidate => parts.cache.invalidate(caller, request).await,
             Route::Analytics { module } => {
@@ -168,7 +172,8 @@ impl Chain {
                 let data = parts.data.get().ok_or_else(starting)?;
                 data::handle(data, caller, request, module, Target::Batch).await
             }
-            Route::Unknown => Err(Problem::not_found()),
+            // The page is answered before the chain.
+            Route::Docs { .. } | Route::Unknown => Err(Problem::not_found()),
         }
     }
 }
@@ -195,8 +200,8 @@ fn is_known(catalog: &Catalog, tenant: TenantId, route: &Route) -> bool {
             module: Some(module),
             model: None,
         } => installed(module),
-        Route::Schema { .. } | Route::Cache { .. } | Route::Invalidate => true,
-        Route::Unknown => false,
+        Route::Schema { .. } | Route::Cache { .. } | Route::Invalidate | Route::OpenApi => true,
+        Route::Docs { .. } | Route::Unknown => false,
     }
 }
 
@@ -262,6 +267,7 @@ mod tests {
             "schema/empty",
             "schema/crm/deals",
             "cache/x",
+            "openapi.json",
         ] {
             assert!(known(path), "{path}");
         }
@@ -275,7 +281,7 @@ mod tests {
             "schema/hr",
             "schema/hr/people",
             "schema/crm/no",
-            "openapi.json",
+            "docs",
             "x",
         ] {
             assert!(!known(path), "{path}");

@@ -76,6 +76,9 @@ pub struct RawConfig {
     /// What `type` of a problem starts with.
     #[arg(long, env = "SEPTEM_PROXY_PROBLEM_BASE", default_value = PROBLEM_BASE_DEFAULT)]
     pub problem_base: String,
+    /// Folder of an unpacked swagger-ui-dist, for the page at /v1/docs. Without it there is no such page.
+    #[arg(long, env = "SEPTEM_DOCS_ASSETS")]
+    pub docs_assets: Option<String>,
     /// 1: accept a ClickHouse below the floor. Only the local stack sets it.
     #[arg(long, env = "SEPTEM_ALLOW_OLD_CLICKHOUSE", default_value = "0")]
     pub allow_old_clickhouse: String,
@@ -107,6 +110,8 @@ pub struct Config {
     pub cors_origins: HashSet<String>,
     /// What `type` of a problem starts with.
     pub problem_base: String,
+    /// Folder of the assets of `/v1/docs`.
+    pub docs_assets: Option<PathBuf>,
 }
 
 /// Where analytics is read.
@@ -185,6 +190,7 @@ impl TryFrom<RawConfig> for Config {
         );
         let path = |text: Option<String>| text.filter(|t| !t.is_empty()).map(PathBuf::from);
         let (public_key, jwks) = (path(raw.jwt_public_key), path(raw.jwks));
+        let docs_assets = path(raw.docs_assets);
         if public_key.is_none() && jwks.is_none() {
             wrong.report::<()>("SEPTEM_PROXY_JWT_PUBLIC_KEY or SEPTEM_PROXY_JWKS must be set.");
         }
@@ -242,6 +248,7 @@ impl TryFrom<RawConfig> for Config {
                 trusted_proxies: trusted_proxies?,
                 cors_origins: cors_origins?,
                 problem_base: problem_base?,
+                docs_assets,
             })
         })();
         match config {

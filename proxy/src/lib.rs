@@ -13,6 +13,7 @@ pub mod config;
 pub mod data;
 pub mod exchange;
 mod json;
+pub mod openapi;
 pub mod platform;
 pub mod postgres;
 pub mod problem;

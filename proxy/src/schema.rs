@@ -1,9 +1,11 @@
 //! `/v1/schema`: the models that this tenant has and this caller may read, and nothing else.
 
 mod describe;
+pub(crate) mod described;
+pub(crate) mod relations;
 
 use http::{Method, StatusCode, header};
-use model::{Action, Ident, ModelName, ModuleModel, Permission};
+use model::{Action, FieldType, Ident, ModelName, ModuleModel, Permission};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +14,7 @@ use crate::{
     data::{accept::require_json_answer, etag::is_none_match},
     exchange::{Reply, Request},
     problem::Problem,
-    query::no_parameters,
+    query::{no_parameters, operators},
 };
 
 #[derive(Serialize)]
@@ -108,6 +110,11 @@ fn summary<'a>(caller: &Caller, model: &'a ModuleModel) -> Summary<'a> {
         analytics: model.analytics(),
         path: path_of(name),
     }
+}
+
+/// The operators that a filter on a field of that type takes.
+pub(crate) fn operator_names(kind: &FieldType) -> Vec<&'static str> {
+    operators::allowed(kind).iter().map(|o| o.name()).collect()
 }
 
 fn path_of(name: &ModelName) -> String {

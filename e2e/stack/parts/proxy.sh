@@ -13,6 +13,7 @@ export SEPTEM_PROXY_JWT_PUBLIC_KEY=$STATE/secrets/jwt.pub
 SEPTEM_PROXY_JWT_ISSUER=$(setting ISSUER)
 SEPTEM_PROXY_JWT_AUDIENCE=$(setting AUDIENCE)
 export SEPTEM_PROXY_JWT_ISSUER SEPTEM_PROXY_JWT_AUDIENCE
+[ ! -d "$SWAGGER_UI_HOME" ] || export SEPTEM_DOCS_ASSETS=$SWAGGER_UI_HOME
 # The engine reports 26.7.2, below the floor that the proxy asks of a server.
 [ -n "$CLICKHOUSE" ] || export SEPTEM_ALLOW_OLD_CLICKHOUSE=1
 exec "$(products)/septem-proxy"

@@ -40,6 +40,13 @@ pub enum Route {
     },
     /// `POST cache/invalidate`. With another method that path is the key `invalidate`.
     Invalidate,
+    /// `openapi.json`.
+    OpenApi,
+    /// `docs` and `docs/{asset}`: the one route that needs no token.
+    Docs {
+        /// As asked.
+        asset: Option<String>,
+    },
     /// Nothing of ours.
     Unknown,
 }
@@ -51,7 +58,7 @@ pub enum RouteClass {
     Data,
     /// Analytics.
     Analytics,
-    /// Schema.
+    /// Schema, the OpenAPI document and the page that shows it.
     Schema,
     /// Cache.
     Cache,
@@ -116,6 +123,11 @@ impl Route {
             },
             ["cache", "invalidate"] if method == Method::POST => Self::Invalidate,
             ["cache", key] => Self::Cache { key: own(key) },
+            ["openapi.json"] => Self::OpenApi,
+            ["docs"] => Self::Docs { asset: None },
+            ["docs", asset] => Self::Docs {
+                asset: Some(own(asset)),
+            },
             _ => Self::Unknown,
         }
     }
@@ -125,7 +137,7 @@ impl Route {
         match self {
             Self::Data { .. } | Self::Batch { .. } => RouteClass::Data,
             Self::Analytics { .. } => RouteClass::Analytics,
-            Self::Schema { .. } => RouteClass::Schema,
+            Self::Schema { .. } | Self::OpenApi | Self::Docs { .. } => RouteClass::Schema,
             Self::Cache { .. } | Self::Invalidate => RouteClass::Cache,
             Self::Unknown => RouteClass::Other,
         }
@@ -174,6 +186,9 @@ mod tests {
         check(Method::GET, "schema", RouteClass::Schema);
         check(Method::GET, "schema/crm/deals", RouteClass::Schema);
         check(Method::PUT, "cache/a", RouteClass::Cache);
+        check(Method::GET, "openapi.json", RouteClass::Schema);
+        check(Method::GET, "docs", RouteClass::Schema);
+        check(Method::GET, "docs/page.js", RouteClass::Schema);
         for other in [
             "",
             "data",
@@ -185,6 +200,8 @@ mod tests {
             "cache",
             "cache/",
             "cache/a/b",
+            "openapi.json/x",
+            "docs/a/b",
             "x",
         ] {
             check(Method::GET, other, RouteClass::Other);

@@ -27,6 +27,7 @@ fn raw() -> RawConfig {
         trusted_proxies: String::new(),
         cors_origins: String::new(),
         problem_base: PROBLEM_BASE_DEFAULT.into(),
+        docs_assets: None,
         allow_old_clickhouse: "1".into(),
     }
 }

@@ -367,4 +367,6 @@ fn default_of(field: &Field) -> Option<String> {
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
 //! One model, described to one caller.
 
-use model::{
-    Action, Column, FieldType, Ident, Index, ModelName, ModuleModel, ScalarType, TenantState,
-};
+use model::{Action, Column, FieldType, Ident, Index, ModuleModel, ScalarType, TenantState};
 use serde::Serialize;
 
-use super::{held, may, may_read, path_of};
-use crate::{caller::Caller, query::operators};
+use super::{
+    held, may, operator_names, path_of,
+    relations::{Relation, relations},
+};
+use crate::caller::Caller;
 
 /// What `GET schema/{module}/{model}` answers as `data`.
 #[derive(Serialize)]
@@ -15,7 +16,7 @@ pub struct Description<'a> {
     module: &'a Ident,
     model: &'a Ident,
     fields: Vec<FieldDescription<'a>>,
-    relations: Vec<Relation<'a>>,
+    relations: Vec<Relation>,
     indexes: Vec<IndexDescription<'a>>,
     permissions: Vec<&'static str>,
     analytics: bool,
@@ -46,16 +47,6 @@ struct FieldDescription<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     operators: Vec<&'static str>,
-}
-
-#[derive(Serialize)]
-struct Relation<'a> {
-    name: String,
-    kind: &'static str,
-    module: &'a Ident,
-    model: &'a Ident,
-    /// The referencing field: of this model in a to-one, of the other in a to-many relation.
-    field: &'a Ident,
 }
 
 #[derive(Serialize)]
@@ -131,67 +122,8 @@ fn field<'a>(model: &'a ModuleModel, column: &'a Column) -> FieldDescription<'a>
             _ => None,
         },
         description: declared.and_then(|f| f.description.as_deref()),
-        operators: operators::allowed(kind).iter().map(|o| o.name()).collect(),
+        operators: operator_names(kind),
     }
-}
-
-/// Relations to models that this tenant has and this caller may read.
-fn relations<'a>(caller: &'a Caller, model: &'a ModuleModel) -> Vec<Relation<'a>> {
-    let visible = |name: &ModelName| {
-        let known = caller
-            .catalog
-            .model(&caller.tenant, name.module.as_str(), name.model.as_str());
-        known.is_some() && may_read(caller, name)
-    };
-    let mut found = Vec::new();
-    for field in model.fields() {
-        let Some(reference) = &field.references else {
-            continue;
-        };
-        let target = ModelName {
-            module: reference.module.clone(),
-            model: reference.model.clone(),
-        };
-        if visible(&target) {
-            let name = field.name.as_str();
-            let name = name.strip_suffix("_id").unwrap_or(name).to_owned();
-            let (module, model) = (&reference.module, &reference.model);
-            found.push(Relation {
-                name,
-                kind: "to-one",
-                module,
-                model,
-                field: &field.name,
-            });
-        }
-    }
-    let referrers: Vec<_> = caller
-        .catalog
-        .referrers(model.name())
-        .filter(|(m, _)| visible(m.name()))
-        .collect();
-    for (other, field) in &referrers {
-        let name = other.name();
-        // The key is a part of the name exactly when several keys lead here.
-        let several = referrers
-            .iter()
-            .filter(|(m, _)| m.name().model == name.model)
-            .count()
-            > 1;
-        let relation = if several {
-            format!("{}!{}", name.model.as_str(), field.name.as_str())
-        } else {
-            name.model.as_str().to_owned()
-        };
-        found.push(Relation {
-            name: relation,
-            kind: "to-many",
-            module: &name.module,
-            model: &name.model,
-            field: &field.name,
-        });
-    }
-    found
 }
 
 /// What the caller may send, given permissions and the state of the tenant.

@@ -33,6 +33,7 @@ use crate::{
     },
     config::Config,
     exchange::{METHODS, Reply, Request},
+    openapi::docs::Docs,
     problem::{Problem, ProblemKind},
 };
 
@@ -47,6 +48,7 @@ pub struct Edge {
     trusted_proxies: Vec<Cidr>,
     cors_origins: HashSet<String>,
     problem_base: String,
+    docs: Docs,
 }
 
 /// What is known of a request from its head to its log line.
@@ -62,12 +64,13 @@ pub struct Context {
 
 impl Edge {
     /// An application over a chain.
-    pub fn new(chain: Arc<Chain>, config: &Config) -> Self {
+    pub fn new(chain: Arc<Chain>, config: &Config, docs: Docs) -> Self {
         Self {
             chain,
             trusted_proxies: config.trusted_proxies.clone(),
             cors_origins: config.cors_origins.clone(),
             problem_base: config.problem_base.clone(),
+            docs,
         }
     }
 
@@ -109,6 +112,9 @@ impl Edge {
         context.route = route.class();
         let (deadline, bytes_max) = (route.deadline(), route.body_bytes_max());
         let writes = route.writes(&method);
+        if let Route::Docs { asset } = &route {
+            return self.docs.handle(&method, &headers, asset.as_deref());
+        }
         let mut handled = false;
         let road = async {
             let trace = context.trace.clone();

@@ -89,6 +89,7 @@ impl Start {
             cache: Cache::new(valkey),
             data: Arc::clone(&data),
             analytics: Arc::clone(&analytics),
+            documents: Arc::default(),
         });
         tokio::select! {
             () = catalogs.follow() => {}
