@@ -13,6 +13,7 @@ mod paths;
 mod record;
 mod responses;
 mod schemas;
+mod served;
 mod store;
 mod values;
 

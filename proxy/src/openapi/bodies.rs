@@ -3,7 +3,7 @@
 use model::Ident;
 use serde_json::{Value, json};
 
-use super::{access::Reach, example, record::key, schemas::reference};
+use super::{access::Reach, example, record::key, schemas::reference, served};
 use crate::{
     analytics::{GROUP_BY_MAX, LIMIT_DEFAULT, LIMIT_MAX, METRICS_MAX},
     cache::{KEY_BYTES_MAX, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX},
@@ -31,10 +31,14 @@ pub(super) fn create(reach: &Reach) -> Value {
 pub(super) fn change(reach: &Reach) -> Value {
     let schema = reference(&format!("{}.change", key(&reach.model)));
     let example = example::change(&reach.model);
-    json!({"required": true, "content": {
+    let mut body = json!({"required": true, "content": {
         "application/json": {"schema": schema, "example": example},
-        "application/merge-patch+json": {"schema": schema, "example": example},
-    }})
+    }});
+    if served::MERGE_PATCH {
+        body["content"]["application/merge-patch+json"] =
+            json!({"schema": schema, "example": example});
+    }
+    body
 }
 
 /// A change of all rows of a filter, or of each row by its id.
@@ -56,11 +60,14 @@ fn one_or_many(one: &Value) -> Value {
 /// The operations of a batch over the models of a module that the caller may write or delete.
 pub(super) fn batch(models: &[&Ident], writes: bool, deletes: bool, example: Value) -> Value {
     let mut ops = Vec::new();
+    let more = |op| served::BATCH_UPSERT_AND_RESTORE.then_some(op);
     if writes {
-        ops.extend(["create", "update", "upsert"]);
+        ops.extend(["create", "update"]);
+        ops.extend(more("upsert"));
     }
     if deletes {
-        ops.extend(["delete", "restore"]);
+        ops.push("delete");
+        ops.extend(more("restore"));
     }
     json!({"required": true, "content": {"application/json": {
         "schema": {
@@ -72,7 +79,10 @@ pub(super) fn batch(models: &[&Ident], writes: bool, deletes: bool, example: Val
                     "properties": {
                         "op": {"type": "string", "enum": ops},
                         "model": {"type": "string", "enum": models},
-                        "ref": {"description": "A name by which later operations refer to this one.", "type": "string"},
+                        "ref": {
+                            "description": "A name by which later operations refer to this one.",
+                            "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$",
+                        },
                         "id": {"anyOf": [reference("Uuid"), reference("Ref")]},
                         "version": reference("Int64"),
                         "data": {
@@ -80,7 +90,6 @@ pub(super) fn batch(models: &[&Ident], writes: bool, deletes: bool, example: Val
                                             {\"$ref\": \"home.id\"} stands for a field of an earlier operation.",
                             "type": "object",
                         },
-                        "on_conflict": {"description": "The fields of a key, for upsert.", "type": "array", "items": {"type": "string"}},
                     },
                 },
             }},
@@ -93,7 +102,7 @@ pub(super) fn batch(models: &[&Ident], writes: bool, deletes: bool, example: Val
 pub(super) fn local_reference() -> Value {
     json!({
         "type": "object", "required": ["$ref"], "additionalProperties": false,
-        "properties": {"$ref": {"type": "string", "pattern": "^[^.]+\\.[a-z][a-z0-9_]*$"}},
+        "properties": {"$ref": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}\\.[a-z][a-z0-9_]*$"}},
     })
 }
 

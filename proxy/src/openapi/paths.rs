@@ -12,6 +12,7 @@ use super::{
     record::key,
     responses::{self, Deed},
     schemas::{self, reference},
+    served,
 };
 
 pub(super) use fixed::{cache, describing};
@@ -31,15 +32,23 @@ pub(super) fn of_model(reach: &Reach, paths: &mut Map<String, Value>) {
     }
     if reach.write {
         on_all.insert("post".into(), create(reach));
-        on_all.insert("patch".into(), change_many(reach));
+        if served::WRITES_OF_MANY {
+            on_all.insert("patch".into(), change_many(reach));
+        }
         on_one.insert("patch".into(), change(reach));
     }
     if reach.delete {
-        on_all.insert("delete".into(), delete_many(reach));
         on_one.insert("delete".into(), delete(reach));
-        paths.insert(format!("{one}/restore"), json!({"post": restore(reach)}));
+        if served::WRITES_OF_MANY {
+            on_all.insert("delete".into(), delete_many(reach));
+        }
+        if served::RESTORE {
+            paths.insert(format!("{one}/restore"), json!({"post": restore(reach)}));
+        }
     }
-    paths.insert(all, on_all.into());
+    if !on_all.is_empty() {
+        paths.insert(all, on_all.into());
+    }
     if !on_one.is_empty() {
         paths.insert(one, on_one.into());
     }
@@ -94,10 +103,11 @@ fn list(reach: &Reach) -> Value {
         schemas::many(&record, "ListMeta"),
         &["Link", "Preference-Applied"],
     );
-    page["content"]["text/csv"] =
-        json!({"schema": {"description": "A header row, then a record a row.", "type": "string"}});
-    page["content"]["application/x-ndjson"] =
-        json!({"schema": {"description": "A record a line.", "type": "string"}});
+    if served::TABLES_ANSWERED {
+        page["content"]["text/csv"] = json!({"schema": {"description": "A header row, then a record a row.", "type": "string"}});
+        page["content"]["application/x-ndjson"] =
+            json!({"schema": {"description": "A record a line.", "type": "string"}});
+    }
     let responses = responses::of(Deed::Read, vec![("200", page)]);
     operation(
         reach,

@@ -25,7 +25,7 @@ pub(super) enum Deed {
 fn problems(deed: Deed) -> &'static [u16] {
     match deed {
         Deed::Describe => &[400, 401, 403, 404, 406, 503],
-        Deed::Read => &[400, 401, 403, 404, 406, 413, 503, 504],
+        Deed::Read => &[400, 401, 403, 404, 406, 413, 429, 503, 504],
         Deed::Query => &[400, 401, 403, 404, 406, 409, 413, 415, 503, 504],
         Deed::Write => &[400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 503, 504],
         Deed::Delete => &[400, 401, 403, 404, 406, 409, 412, 413, 422, 503, 504],
@@ -54,7 +54,7 @@ pub(super) fn of(deed: Deed, good: Vec<(&str, Value)>) -> Value {
 
 /// `components.responses`.
 pub(super) fn shared() -> Map<String, Value> {
-    let described: [(u16, &str, &[&str]); 13] = [
+    let described: [(u16, &str, &[&str]); 14] = [
         (
             400,
             "The request is not understood, or a value is refused; errors[] names each field.",
@@ -84,6 +84,11 @@ pub(super) fn shared() -> Map<String, Value> {
             422,
             "The Idempotency-Key was used with another request.",
             &[],
+        ),
+        (
+            429,
+            "The tenant has had its share for now.",
+            &["Retry-After"],
         ),
         (500, "A fault of ours.", &[]),
         (

@@ -251,16 +251,10 @@ fn operations_are_those_that_the_caller_may_use() {
     ];
     let writes = [
         "post data/crm/deals",
-        "patch data/crm/deals",
         "patch data/crm/deals/{id}",
         "post data/crm/batch",
     ];
-    let deletes = [
-        "delete data/crm/deals",
-        "delete data/crm/deals/{id}",
-        "post data/crm/deals/{id}/restore",
-        "post data/crm/batch",
-    ];
+    let deletes = ["delete data/crm/deals/{id}", "post data/crm/batch"];
     check("Active", &[], &[]);
     check("Active", &["crm.deals.read"], &reads);
     check("Active", &["crm.deals.write"], &writes);

@@ -7,7 +7,11 @@ use super::{
     held, may, operator_names, path_of,
     relations::{Relation, relations},
 };
-use crate::caller::Caller;
+use crate::{
+    caller::Caller,
+    chain::route::BODY_BYTES_MAX,
+    query::{FILTERS_MAX, GROUP_DEPTH_MAX, IN_VALUES_MAX},
+};
 
 /// What `GET schema/{module}/{model}` answers as `data`.
 #[derive(Serialize)]
@@ -21,6 +25,7 @@ pub struct Description<'a> {
     permissions: Vec<&'static str>,
     analytics: bool,
     max_page_size: u32,
+    limits: Limits,
     endpoints: Vec<Endpoint>,
 }
 
@@ -56,6 +61,23 @@ struct IndexDescription<'a> {
     unique: bool,
 }
 
+/// What bounds a request, whatever the model (API.md, "Defaults and ceilings").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    body_bytes: usize,
+    filters: usize,
+    in_values: usize,
+    group_depth: usize,
+}
+
+const LIMITS: Limits = Limits {
+    body_bytes: BODY_BYTES_MAX,
+    filters: FILTERS_MAX,
+    in_values: IN_VALUES_MAX,
+    group_depth: GROUP_DEPTH_MAX,
+};
+
 #[derive(Serialize)]
 struct Endpoint {
     method: &'static str,
@@ -90,6 +112,7 @@ pub fn describe<'a>(caller: &'a Caller, model: &'a ModuleModel) -> Description<'
         permissions: held(caller, name),
         analytics: model.analytics(),
         max_page_size: model.max_page_size(),
+        limits: LIMITS,
         endpoints: endpoints(caller, model),
     }
 }
@@ -155,6 +178,9 @@ fn endpoints(caller: &Caller, model: &ModuleModel) -> Vec<Endpoint> {
     }
     if writable && may(caller, name, Action::Delete) {
         add("DELETE", &one);
+    }
+    if writable && (may(caller, name, Action::Write) || may(caller, name, Action::Delete)) {
+        add("POST", &format!("/v1/data/{}/batch", name.module.as_str()));
     }
     found
 }

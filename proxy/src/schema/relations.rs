@@ -59,19 +59,29 @@ pub(crate) fn relations(caller: &Caller, model: &ModuleModel) -> Vec<Relation> {
             });
         }
     }
+    let installed = |name: &ModelName| {
+        let (module, model) = (name.module.as_str(), name.model.as_str());
+        caller
+            .catalog
+            .model(&caller.tenant, module, model)
+            .is_some()
+    };
     let referrers: Vec<_> = caller
         .catalog
         .referrers(model.name())
-        .filter(|(m, _)| visible(m.name()))
+        .filter(|(m, _)| installed(m.name()))
         .collect();
     for (other, field) in &referrers {
         let name = other.name();
-        // The key is a part of the name exactly when several keys lead here.
-        let several = referrers
+        if !visible(name) {
+            continue;
+        }
+        // The key is a part of the name exactly when several keys lead here, readable or not: that is when `include`
+        // asks for it.
+        let fitting = referrers
             .iter()
-            .filter(|(m, _)| m.name().model == name.model)
-            .count()
-            > 1;
+            .filter(|(m, _)| m.name().model == name.model);
+        let several = fitting.count() > 1 || found.iter().any(|r| r.name == name.model.as_str());
         found.push(Relation {
             name: if several {
                 format!("{}!{}", name.model.as_str(), field.name.as_str())

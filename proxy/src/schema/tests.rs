@@ -135,6 +135,7 @@ fn a_description_names_no_model_out_of_reach() {
         .map(|r| r["name"].clone())
         .collect();
     assert_eq!(names, ["people!home_id", "people!work_id"]);
+    assert_eq!(answer["data"]["limits"]["filters"], 50);
     let answer = ask(
         &["crm.companies.read", "crm.deals.read"],
         Some("crm"),
@@ -194,7 +195,7 @@ fn a_description_says_what_may_be_done() {
         .iter()
         .map(|e| e["method"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(endpoints, ["GET", "GET", "POST", "POST", "PATCH"]);
+    assert_eq!(endpoints, ["GET", "GET", "POST", "POST", "PATCH", "POST"]);
 }
 
 #[test]
