@@ -12,6 +12,8 @@ mod delete;
 mod distinct;
 mod encode;
 pub(crate) mod etag;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod get;
 mod idempotency;
 mod include;

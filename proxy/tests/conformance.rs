@@ -3,11 +3,17 @@
 //!
 //! Nothing here uses the parser or the renderer that it judges. A failed expectation names the request and the SQL.
 
+mod document;
+mod generated;
 mod kinds;
 mod lab;
 mod language;
+mod limits;
 mod models;
 mod operators;
 mod orders;
+mod reads;
+mod relations;
 mod rows;
 mod shapes;
+mod walks;

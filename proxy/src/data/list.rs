@@ -92,7 +92,8 @@ fn refuse_range(call: &Call<'_>) -> Result<(), Problem> {
     Err(Problem::invalid(vec![error]))
 }
 
-fn page_statement(
+/// The statement of a page.
+pub(super) fn page_statement(
     scope: &Scope<'_>,
     query: &ListQuery,
     plan: &ListPlan,

@@ -132,6 +132,11 @@ impl Lab {
         self.failures.lock().await.push(what);
     }
 
+    /// What was wrong since the last call.
+    pub async fn failures(&self) -> Vec<String> {
+        std::mem::take(&mut *self.failures.lock().await)
+    }
+
     /// Panics with all that was wrong.
     pub async fn finish(self) {
         let Self {

@@ -63,3 +63,86 @@ async fn every_value_comes_back_exactly() {
     .await;
     lab.finish().await;
 }
+
+/// Target and the SQL of its rows; `{…}` lists names with the SQL of their JSON.
+#[rustfmt::skip]
+const SELECTS: &[(&str, &[(&str, &str)], &str)] = &[
+    ("flights?select=number,delay&order=number&limit=9",
+        &[("number", "to_json(number)::text"), ("delay", "delay::text")], "flights order by number limit 9"),
+    ("flights?select=delay,number&order=number&limit=9",
+        &[("delay", "delay::text"), ("number", "to_json(number)::text")], "flights order by number limit 9"),
+    ("flights?select=no:number,late:delay&order=number",
+        &[("no", "to_json(number)::text"), ("late", "delay::text")], "flights order by number limit 50"),
+    ("flights?select=distance::text,text:distance::text,whole:distance::int8&order=number",
+        &[("distance", "to_json(distance::text)::text"), ("text", "to_json(distance::text)::text"), ("whole", "distance::int8::text")],
+        "flights order by number limit 50"),
+    ("flights?select=delay::text,share:delay::float8,exact:delay::numeric&order=number",
+        &[("delay", "to_json(delay::text)::text"), ("share", "delay::float8::text"), ("exact", "delay::numeric::text")],
+        "flights order by number limit 50"),
+    ("flights?select=day:departs_at::date,on:departs_at::text&order=number",
+        &[("day", "to_json(departs_at::date)::text"), ("on", "to_json(departs_at::text)::text")], "flights order by number limit 50"),
+    ("samples?select=a_bool::text,a_inet::text,a_bytes::text&order=id",
+        &[("a_bool", "to_json(a_bool::text)::text"), ("a_inet", "to_json(a_inet::text)::text"), ("a_bytes", "to_json(a_bytes::text)::text")],
+        "samples order by id limit 50"),
+    ("samples?select=a_date::timestamp,a_json::text&order=id",
+        &[("a_date", "'\"' || to_char(a_date, 'YYYY-MM-DD') || 'T00:00:00.000000Z\"'"), ("a_json", "to_json(a_json::text)::text")],
+        "samples order by id limit 50"),
+    ("flights?select=number,crew->>captain,crew->seats,first:crew->crew->>0&order=number",
+        &[("number", "to_json(number)::text"), ("captain", "to_json(crew->>'captain')::text"), ("seats", "(crew->'seats')::text"),
+          ("first", "to_json(crew->'crew'->>0)::text")], "flights order by number limit 50"),
+    ("flights?select=seats:crew->>seats::numeric&order=number",
+        &[("seats", "(crew->>'seats')::numeric::text")], "flights order by number limit 50"),
+    ("flights?select=id,version,created_by,deleted_at&order=number&limit=2",
+        &[("id", "to_json(id)::text"), ("version", "version::text"), ("created_by", "to_json(created_by)::text"), ("deleted_at", "null")],
+        "flights order by number limit 2"),
+    // Distinct combinations.
+    ("flights?distinct=status&order=status", &[("status", "to_json(status)::text")],
+        "(select distinct status from oracle.flights) s order by status"),
+    ("flights?distinct=status,delay&order=delay.desc.nullslast,status&limit=7",
+        &[("status", "to_json(status)::text"), ("delay", "delay::text")],
+        "(select distinct status, delay from oracle.flights) s order by delay desc nulls last, status limit 7"),
+    ("flights?distinct=status&delay=is.null&order=status.desc", &[("status", "to_json(status)::text")],
+        "(select distinct status from oracle.flights where delay is null) s order by status desc"),
+    // Pages by offset.
+    ("flights?select=number&order=number&limit=7&offset=10", &[("number", "to_json(number)::text")], "flights order by number limit 7 offset 10"),
+    ("flights?select=number&order=delay.desc,number&offset=55", &[("number", "to_json(number)::text")], "flights order by delay desc, number limit 50 offset 55"),
+    ("flights?select=number&order=number&offset=1000", &[("number", "to_json(number)::text")], "flights where false"),
+    ("flights?select=number&limit=0", &[("number", "to_json(number)::text")], "flights where false"),
+];
+
+#[tokio::test]
+async fn columns_come_as_they_are_asked_for() {
+    let lab = Lab::new().await;
+    for (target, fields, from) in SELECTS {
+        let schema = if from.starts_with('(') { "" } else { "oracle." };
+        lab.expect(
+            target,
+            &format!("select {} from {schema}{from}", record(fields)),
+        )
+        .await;
+    }
+    lab.finish().await;
+}
+
+#[rustfmt::skip]
+const REFUSED: &[(&str, &[&str])] = &[
+    ("flights?select=number::regclass", &["number INVALID_VALUE"]),
+    ("flights?select=delay::date", &["delay INVALID_OPERATOR"]),
+    ("flights?select=number,number", &["select DUPLICATE"]),
+    ("flights?select=a:number,a:delay", &["select DUPLICATE"]),
+    ("flights?select=delay->a", &["delay->a INVALID_OPERATOR"]),
+    ("flights?select=delay.sum()", &["select INVALID_VALUE"]),
+    ("flights?select=number,origin(iata)", &["select INVALID_VALUE"]),
+    ("flights?select=...origin(iata)", &["select INVALID_VALUE"]),
+    ("flights?distinct=nope", &["nope UNKNOWN_FIELD"]),
+    ("flights?offset=100001", &["offset LIMIT_EXCEEDED"]),
+];
+
+#[tokio::test]
+async fn what_cannot_be_shown_is_refused_by_name() {
+    let lab = Lab::new().await;
+    for (target, errors) in REFUSED {
+        lab.refused(target, errors).await;
+    }
+    lab.finish().await;
+}
