@@ -422,8 +422,9 @@ async fn explain(world: &World, model: &ModuleModel, field: &str, condition: &st
         model: model.name(),
         filter: &filter,
         deleted: Deleted::Include,
+        related: &[],
     };
-    let mut statement = scope.count();
+    let mut statement = scope.count(None);
     statement.text = format!("explain (costs off) {}", statement.text);
     let indexes_only = Statement {
         text: "select set_config('enable_seqscan', 'off', true)".into(),
