@@ -278,7 +278,7 @@ pub struct CacheSpec {
     pub ttl: Option<String>,
 }
 
-/// When a hook is called.
+/// When a hook is called: before a write, by the proxy, or after it, from the event topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub enum HookEvent {
@@ -290,13 +290,13 @@ pub enum HookEvent {
     AfterDelete,
 }
 
-/// What happens when a hook fails.
+/// What happens when a hook cannot be reached or answers nothing usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum FailurePolicy {
-    /// The write is refused.
+    /// Before: the write is refused. After: the call is kept as a dead letter.
     #[default]
     Fail,
-    /// The write goes on.
+    /// Before: the write goes on. After: the call is given up.
     Ignore,
 }
 
@@ -306,10 +306,10 @@ pub enum FailurePolicy {
 pub struct HookSpec {
     /// When it is called.
     pub event: HookEvent,
-    /// Where.
+    /// Where: http or https, without credentials. The proxy calls hosts that its configuration allows.
     #[schemars(length(min = 1, max = 2048))]
     pub url: String,
-    /// How long it may take.
+    /// How long a call may take, 100ms to 5s; 2s unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = DURATION_PATTERN))]
     pub timeout: Option<String>,

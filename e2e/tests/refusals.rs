@@ -127,7 +127,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
             spec(json!({"fields": [field]}))
         };
         let destructive = json!({"policy": {"allowDestructive": true}});
-        let hook = json!({"event": "BeforeCreate", "url": "http://127.0.0.1:1/"});
         let cases = [
             (
                 with_field(json!({"name": "v", "type": "vector", "dimension": 3})),
@@ -188,7 +187,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
             ),
             (spec(json!({"cache": {"ttl": "5s"}})), "spec.cache.ttl"),
             (spec(json!({"realtime": true})), "spec.realtime"),
-            (spec(json!({"hooks": [hook]})), "spec.hooks"),
             (
                 spec(json!({"limits": {"maxDepth": 2}})),
                 "spec.limits.maxDepth",

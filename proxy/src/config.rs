@@ -64,6 +64,15 @@ pub struct RawConfig {
     /// The cursor key before this one, still accepted.
     #[arg(long, env = "SEPTEM_PROXY_CURSOR_KEY_PREVIOUS", hide_env_values = true)]
     pub cursor_key_previous: Option<SecretString>,
+    /// 32 bytes in base64 from which the keys that sign calls of hooks are derived; the same as the dispatcher's.
+    #[arg(long, env = "SEPTEM_HOOK_KEY", hide_env_values = true)]
+    pub hook_key: Option<SecretString>,
+    /// The hook key before this one: calls are signed with both.
+    #[arg(long, env = "SEPTEM_HOOK_KEY_PREVIOUS", hide_env_values = true)]
+    pub hook_key_previous: Option<SecretString>,
+    /// Hosts (comma separated: name, *.suffix, * or address, with a port or without) that hooks may call.
+    #[arg(long, env = "SEPTEM_HOOK_HOSTS", default_value = hook::HOSTS_DEFAULT)]
+    pub hook_hosts: String,
     /// Threads that serve; as many as cores by default.
     #[arg(long, env = "SEPTEM_PROXY_THREADS")]
     pub threads: Option<String>,
@@ -104,6 +113,10 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Seal of cursors.
     pub cursor_keys: Arc<CursorKeys>,
+    /// What signs calls of hooks; without it every hook fails.
+    pub hook_keys: Option<hook::Keys>,
+    /// What hooks may call.
+    pub hook_hosts: hook::AllowedHosts,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
     /// Origins that browsers may call from.
@@ -199,6 +212,11 @@ impl TryFrom<RawConfig> for Config {
             .cursor_key_previous
             .filter(|key| !key.expose_secret().is_empty());
         let cursor_keys = cursor_key.and_then(|key| wrong.cursor_keys(&key, previous.as_ref()));
+        let hook_keys = wrong.hook_keys(raw.hook_key, raw.hook_key_previous);
+        let hook_hosts = match raw.hook_hosts.parse() {
+            Ok(hosts) => Some(hosts),
+            Err(error) => wrong.report(&format!("SEPTEM_HOOK_HOSTS {error}.")),
+        };
         let trusted_proxies = list(&raw.trusted_proxies)
             .map(|text| {
                 wrong.parsed(
@@ -245,6 +263,8 @@ impl TryFrom<RawConfig> for Config {
                     audience: audience?,
                 },
                 cursor_keys: Arc::new(cursor_keys?),
+                hook_keys,
+                hook_hosts: hook_hosts?,
                 trusted_proxies: trusted_proxies?,
                 cors_origins: cors_origins?,
                 problem_base: problem_base?,
@@ -307,6 +327,23 @@ impl Wrong {
         }
         let both = CursorKeys::parse(current, previous).ok();
         both.or_else(|| self.report("SEPTEM_PROXY_CURSOR_KEY_PREVIOUS must be 32 bytes in base64."))
+    }
+
+    /// None where hooks are not used.
+    fn hook_keys(
+        &mut self,
+        current: Option<SecretString>,
+        previous: Option<SecretString>,
+    ) -> Option<hook::Keys> {
+        let given = |key: &SecretString| !key.expose_secret().is_empty();
+        let current = current.filter(given)?;
+        let previous = previous.filter(given);
+        match hook::Keys::parse(&current, previous.as_ref()) {
+            Ok(keys) => Some(keys),
+            Err(error) => self.report(&format!(
+                "SEPTEM_HOOK_KEY or SEPTEM_HOOK_KEY_PREVIOUS {error}."
+            )),
+        }
     }
 
     fn database(&mut self, url: Option<&SecretString>) -> Option<DatabaseConfig> {

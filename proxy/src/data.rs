@@ -15,6 +15,7 @@ pub(crate) mod etag;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod get;
+mod hooked;
 mod idempotency;
 mod include;
 mod lane;
@@ -52,6 +53,7 @@ use session::{Session, Stopped};
 use crate::{
     caller::Caller,
     exchange::{Reply, Request},
+    hooks::Hooks,
     postgres::{Answer, Database, DatabaseError, Lane},
     problem::{Problem, ProblemKind},
 };
@@ -74,6 +76,8 @@ pub struct Data {
     pub catalogs: Arc<dyn CatalogSource>,
     /// Writes under way that have an `Idempotency-Key`.
     pub flights: Flights,
+    /// Asked before a write of a model that has hooks.
+    pub hooks: Arc<Hooks>,
 }
 
 /// What of a module is asked for. Names are as they were asked.

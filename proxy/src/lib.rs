@@ -12,6 +12,7 @@ pub mod chain;
 pub mod config;
 pub mod data;
 pub mod exchange;
+pub mod hooks;
 mod json;
 pub mod openapi;
 pub mod platform;

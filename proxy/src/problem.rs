@@ -154,6 +154,8 @@ pub enum FieldCode {
     Deleted,
     /// No record has the id.
     NotFound,
+    /// The module refused it.
+    Refused,
 }
 
 /// One field or parameter and what is wrong with it.

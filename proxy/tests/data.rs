@@ -4,6 +4,7 @@ mod batch;
 mod bulk;
 mod concurrency;
 mod filters;
+mod hooks;
 mod idempotency;
 mod included;
 mod isolation;

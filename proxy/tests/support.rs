@@ -1,6 +1,7 @@
 //! Helpers of all tests.
 
 pub mod database;
+pub mod receiver;
 pub mod world;
 
 /// A variable of the stack's environment file.

@@ -58,6 +58,7 @@ pub struct Catalog {
     pub database: String,
     served: BTreeMap<ModelName, Arc<ModuleModel>>,
     captured: BTreeMap<ModelName, Arc<ModuleModel>>,
+    told: BTreeMap<ModelName, Arc<ModuleModel>>,
     /// Served or not: a retained row still refers to what it refers to.
     all: Vec<Arc<ModuleModel>>,
     tenants: HashMap<TenantId, Arc<Tenant>>,
@@ -74,12 +75,16 @@ impl Catalog {
         let document: Document = serde_json::from_str(json).map_err(CatalogError)?;
         let mut served = BTreeMap::new();
         let mut captured = BTreeMap::new();
+        let mut told = BTreeMap::new();
         let mut all = Vec::with_capacity(document.models.len());
         for entry in document.models {
             let model = Arc::new(entry.document);
             all.push(Arc::clone(&model));
             if entry.served && model.auto_api() {
                 served.insert(model.name().clone(), Arc::clone(&model));
+            }
+            if entry.served && model.has_after_hooks() {
+                told.insert(model.name().clone(), Arc::clone(&model));
             }
             if model.analytics() {
                 captured.insert(model.name().clone(), model);
@@ -96,6 +101,7 @@ impl Catalog {
             database: document.database,
             served,
             captured,
+            told,
             all,
             tenants,
         })
@@ -156,6 +162,15 @@ impl Catalog {
             model: table.parse().ok()?,
         };
         self.captured.get(&name)
+    }
+
+    /// A model whose hooks are told of changes; its resource exists, whether or not we serve its endpoints.
+    pub fn told(&self, schema: &str, table: &str) -> Option<&Arc<ModuleModel>> {
+        let name = ModelName {
+            module: schema.parse().ok()?,
+            model: table.parse().ok()?,
+        };
+        self.told.get(&name)
     }
 
     /// Every model whose changes go to ClickHouse.

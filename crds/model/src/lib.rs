@@ -5,6 +5,7 @@
 
 pub mod catalog;
 pub mod field;
+pub mod hook;
 pub mod ident;
 pub mod module_model;
 pub mod permission;
@@ -13,6 +14,7 @@ pub mod value;
 
 pub use catalog::{Catalog, CatalogError, Generation, Revision};
 pub use field::{Field, FieldType, Reference, ScalarType};
+pub use hook::{FailurePolicy, Hook, HookEvent};
 pub use ident::{Ident, IdentError};
 pub use module_model::{Column, Draft, Index, ModelName, ModuleModel, Violation};
 pub use permission::{Action, Permission};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Field, FieldType, Ident,
+    Field, FieldType, Hook, HookEvent, Ident, hook,
     value::{ValueUse, parse_value},
 };
 
@@ -93,6 +93,16 @@ pub struct Draft {
     pub analytics: bool,
     /// Most rows in one page, 1 to [`PAGE_SIZE_MAX_DEFAULT`].
     pub max_page_size: u32,
+    /// Calls to the module, in the order in which they are made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
+}
+
+impl Draft {
+    /// Whether changes go to the event topic: for analytics, or for hooks that are told after a write.
+    pub fn streamed(&self) -> bool {
+        self.analytics || self.hooks.iter().any(|hook| hook.event.is_after())
+    }
 }
 
 /// One thing that is wrong with a [`Draft`].
@@ -159,6 +169,21 @@ impl ModuleModel {
     /// Whether changes are captured into ClickHouse.
     pub fn analytics(&self) -> bool {
         self.draft.analytics
+    }
+
+    /// Calls to the module for that event, in order.
+    pub fn hooks(&self, event: HookEvent) -> impl Iterator<Item = &Hook> {
+        self.draft.hooks.iter().filter(move |h| h.event == event)
+    }
+
+    /// Whether hooks are told of changes after they were committed.
+    pub fn has_after_hooks(&self) -> bool {
+        self.draft.hooks.iter().any(|hook| hook.event.is_after())
+    }
+
+    /// Whether changes go to the event topic: for analytics, or for hooks that are told after a write.
+    pub fn streamed(&self) -> bool {
+        self.draft.streamed()
     }
 
     /// Most rows in one page.
@@ -263,6 +288,10 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
     }
     if !(1..=PAGE_SIZE_MAX_DEFAULT).contains(&draft.max_page_size) {
         report("spec.limits.maxPageSize".into(), "must be 1 to 1000");
+    }
+
+    for (path, message) in hook::violations(&draft.hooks) {
+        report(path, message);
     }
 
     let mut names = BTreeSet::new();

@@ -32,7 +32,7 @@ port() {
     clickhouse) echo $((BASE + 7)) ;; clickhouse-tcp) echo $((BASE + 8)) ;;
     kafka) echo $((BASE + 9)) ;; kafka-controller) echo $((BASE + 10)) ;;
     connect) echo $((BASE + 11)) ;; valkey) echo $((BASE + 12)) ;;
-    etcd) echo $((BASE + 13)) ;; etcd-peer) echo $((BASE + 14)) ;;
+    etcd) echo $((BASE + 13)) ;; etcd-peer) echo $((BASE + 14)) ;; hooks) echo $((BASE + 16)) ;;
     kube-apiserver) echo $((BASE + 15)) ;; kube-controller-manager) echo $((BASE + 17)) ;;
     *) echo "no port is known for $1" >&2; return 1 ;;
   esac
@@ -44,10 +44,10 @@ SWAGGER_UI_HOME=$CACHE/swagger-ui-$SWAGGER_UI
 SCHEMATHESIS_HOME=$CACHE/schemathesis-$SCHEMATHESIS-$(python3 -c 'import sys; print("py%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
 # The order in which they start; `make down` goes the other way.
-PRODUCTS="operator proxy sink"
+PRODUCTS="operator proxy sink hooks"
 # What has to be done once between them, and what looks after their logs.
 TASKS="topics resources data-plane logs"
-PORTS="proxy proxy-admin operator sink postgres clickhouse-front clickhouse clickhouse-tcp kafka kafka-controller
+PORTS="proxy proxy-admin operator sink hooks postgres clickhouse-front clickhouse clickhouse-tcp kafka kafka-controller
   connect valkey etcd etcd-peer kube-apiserver kube-controller-manager"
 
 # What PostgreSQL's unprivileged user cannot reach inside the clone, and a socket path that would be too long,

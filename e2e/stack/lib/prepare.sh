@@ -19,6 +19,7 @@ make_secrets() {
     keep $name openssl rand -hex 24
   done
   keep cursor.key openssl rand -base64 32
+  keep hook.key openssl rand -base64 32
   keep kafka-cluster kafka_cluster_id
   keep jwt.pem openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
   keep jwt.pub openssl pkey -in "$STATE/secrets/jwt.pem" -pubout
@@ -132,6 +133,8 @@ export SEPTEM_URL=http://127.0.0.1:$(port proxy)
 export SEPTEM_ADMIN_URL=http://127.0.0.1:$(port proxy-admin)
 export SEPTEM_OPERATOR_ADMIN_URL=http://127.0.0.1:$(port operator)
 export SEPTEM_SINK_ADMIN_URL=http://127.0.0.1:$(port sink)
+export SEPTEM_HOOKS_ADMIN_URL=http://127.0.0.1:$(port hooks)
+export SEPTEM_HOOK_KEY=$(secret hook.key)
 export KUBECONFIG=$STATE/kubeconfig
 export DATABASE_URL=postgres://septem_operator:$(secret postgres-owner)@$pg/septem
 export DATABASE_APP_URL=postgres://septem_app:$(secret postgres-app)@$pg/septem

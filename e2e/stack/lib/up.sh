@@ -30,7 +30,7 @@ outdated() {
     if [ "$(readlink "/proc/$pid/exe")" != "$(products)/$(binary "$part")" ]; then echo "$part"; fi
   done
 }
-binary() { case $1 in clickhouse-front) echo "$1" ;; *) echo "septem-$1" ;; esac; }
+binary() { case $1 in clickhouse-front) echo "$1" ;; hooks) echo septem-sink ;; *) echo "septem-$1" ;; esac; }
 
 # up all|deps
 up() {

@@ -5,7 +5,10 @@ export SEPTEM_PROXY_ADMIN_LISTEN=127.0.0.1:$(port proxy-admin)
 SEPTEM_PROXY_DATABASE_URL=postgres://septem_app:$(secret postgres-app)@127.0.0.1:$(port postgres)/septem
 SEPTEM_PROXY_CLICKHOUSE_PASSWORD=$(secret clickhouse-gateway)
 SEPTEM_PROXY_CURSOR_KEY=$(secret cursor.key)
-export SEPTEM_PROXY_DATABASE_URL SEPTEM_PROXY_CLICKHOUSE_PASSWORD SEPTEM_PROXY_CURSOR_KEY
+SEPTEM_HOOK_KEY=$(secret hook.key)
+export SEPTEM_HOOK_KEY SEPTEM_PROXY_DATABASE_URL SEPTEM_PROXY_CLICKHOUSE_PASSWORD SEPTEM_PROXY_CURSOR_KEY
+# Back ends of modules run on this machine.
+export SEPTEM_HOOK_HOSTS=127.0.0.1
 export SEPTEM_PROXY_CLICKHOUSE_URL=http://127.0.0.1:$(port clickhouse-front)
 export SEPTEM_PROXY_CLICKHOUSE_USER=septem_gateway
 export SEPTEM_PROXY_VALKEY_URL=redis://127.0.0.1:$(port valkey)

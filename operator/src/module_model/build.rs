@@ -95,7 +95,7 @@ pub fn build(
 fn create(plan: &mut Plan, desired: &Desired) {
     let model = &desired.model;
     plan.postgres.extend(ddl::create_model(model));
-    if model.analytics() {
+    if model.streamed() {
         // In the transaction that makes the table: no row can come before its capture.
         plan.postgres.push(ddl::add_to_publication(model.name()));
     }
@@ -121,11 +121,20 @@ fn change(
     if table.replica_identity != identity {
         plan.postgres.push(ddl::replica_identity(model));
     }
-    plan.drift.uncaptured = model.analytics() && previous.analytics && !table.captured;
-    if table.captured && !model.analytics() {
-        plan.drift
+    match (model.streamed(), previous.streamed(), table.captured) {
+        (true, true, false) => plan.drift.uncaptured = true,
+        // Only hooks come here: switching analytics on an existing table is refused. Nothing older is told, so there
+        // is nothing to snapshot; the lock keeps out a transaction whose later rows would be told and earlier not.
+        (true, false, false) => {
+            plan.postgres.push(ddl::lock_writes(name));
+            plan.postgres.push(ddl::add_to_publication(name));
+        }
+        (false, true, true) => plan.postgres.push(ddl::drop_from_publication(name)),
+        (false, false, true) => plan
+            .drift
             .extra
-            .push("publication of a table without analytics".into());
+            .push("publication of a table that nobody follows".into()),
+        _ => {}
     }
     let unproven = table.constraints.iter().filter(|c| !c.validated);
     plan.validate

@@ -111,12 +111,11 @@ fn analytics(plane: &Plane, desired: &Desired, plan: &Plan) -> Stage {
 
 fn capture(plane: &Plane, desired: &Desired, plan: &Plan) -> Stage {
     let kind = ConditionType::CaptureRunning;
-    if !desired.model.analytics() {
+    if !desired.model.streamed() {
         return Stage::disabled(kind);
     }
     if plan.drift.uncaptured {
-        let message =
-            "the table was taken out of the publication: changes since then are lost to analytics";
+        let message = "the table was taken out of the publication: changes since then are lost to analytics and hooks";
         return Stage::missing(kind, Reason::DriftDetected, message);
     }
     match &*plane.capture.borrow() {

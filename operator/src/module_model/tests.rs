@@ -138,12 +138,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
         ),
         ("", "cache", json!({"ttl": "5s"}), "spec.cache.ttl"),
         ("", "realtime", json!(true), "spec.realtime"),
-        (
-            "",
-            "hooks",
-            json!([{"event": "BeforeCreate", "url": "http://a"}]),
-            "spec.hooks",
-        ),
         ("", "limits", json!({"maxDepth": 2}), "spec.limits.maxDepth"),
         ("", "deletionPolicy", json!("Delete"), "spec.deletionPolicy"),
         ("", "drift", json!({"interval": "10s"}), "spec.drift"),
@@ -189,6 +183,18 @@ fn what_contradicts_itself_is_refused_by_its_path() {
             "fields",
             json!(["nope"]),
             "spec.unique[0].fields[0]",
+        ),
+        (
+            "",
+            "hooks",
+            json!([{"event": "BeforeCreate", "url": "ftp://a"}]),
+            "spec.hooks[0].url",
+        ),
+        (
+            "",
+            "hooks",
+            json!([{"event": "BeforeCreate", "url": "http://a", "timeout": "6s"}]),
+            "spec.hooks[0].timeout",
         ),
         (
             "",
@@ -276,7 +282,7 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
             "d"
         }
         .into(),
-        captured: model.analytics(),
+        captured: model.streamed(),
         columns,
         constraints,
         indexes: [
@@ -653,6 +659,48 @@ fn what_somebody_changed_by_hand_is_drift_and_stays() {
 
     let plan = diff(spec(), |_, a| a.columns.clear()).unwrap();
     assert!(plan.clickhouse.is_empty() && !plan.drift.analytics.is_empty());
+}
+
+#[test]
+fn a_table_is_captured_while_something_follows_it() {
+    let of = |analytics: bool, events: &[&str]| {
+        let hook = |event: &&str| json!({"event": event, "url": "http://crm.crm.svc/"});
+        let hooks: Vec<_> = events.iter().map(hook).collect();
+        let mut resource = with("", "analytics", json!({"enabled": analytics}));
+        resource["hooks"] = json!(hooks);
+        desired(resource)
+    };
+    let check = |before: Desired, captured: bool, after: Desired, expected: &[&str]| {
+        let (mut observed, draft, found) = applied(&before);
+        observed.table.as_mut().unwrap().captured = captured;
+        let found = after.model.analytics().then_some(found);
+        let (generation, rivals) = (Generation(1), Rivals::Exist);
+        let plan = build(
+            &after,
+            &observed,
+            Some(&draft),
+            found.as_ref(),
+            generation,
+            rivals,
+        );
+        let plan = plan.unwrap();
+        assert_eq!(plan.postgres, expected);
+        plan
+    };
+    let (lock, add, drop) = (
+        "lock table \"crm\".\"deals\" in share row exclusive mode",
+        "alter publication platform_cdc add table \"crm\".\"deals\"",
+        "alter publication platform_cdc drop table \"crm\".\"deals\"",
+    );
+    let told = || of(false, &["AfterCreate"]);
+    let asked = || of(false, &["BeforeCreate"]);
+    check(of(false, &[]), false, told(), &[lock, add]);
+    check(told(), true, told(), &[]);
+    check(told(), true, asked(), &[drop]);
+    assert!(check(told(), false, told(), &[]).drift.uncaptured);
+    check(of(true, &[]), true, of(true, &["AfterCreate"]), &[]);
+    let before = check(of(false, &[]), false, asked(), &[]);
+    assert!(before.publish);
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::time::Duration;
 use crds::{
     ModuleModel, ModuleModelSpec, Reason,
     field::{FieldSpec, FieldTypeName, ItemTypeName, OnDelete},
-    module_model::{Approval, DeletionPolicy},
+    module_model::{self, Approval, DeletionPolicy, HookSpec},
 };
 use kube::ResourceExt as _;
 use model::{
-    Draft, Field, FieldType, Ident, Index, ModelName, Reference, ScalarType,
-    module_model::PAGE_SIZE_MAX_DEFAULT,
+    Draft, FailurePolicy, Field, FieldType, Hook, HookEvent, Ident, Index, ModelName, Reference,
+    ScalarType, hook::HOOK_TIMEOUT_MS_DEFAULT, module_model::PAGE_SIZE_MAX_DEFAULT,
 };
 
 use crate::{postgres::Timeouts, report::Refusal};
@@ -116,7 +116,6 @@ fn unsupported(spec: &ModuleModelSpec, data_plane: &str) -> Vec<String> {
         "spec.cache.ttl",
     );
     refuse(spec.realtime, "spec.realtime");
-    refuse(!spec.hooks.is_empty(), "spec.hooks");
     refuse(
         spec.limits.as_ref().is_some_and(|l| l.max_depth.is_some()),
         "spec.limits.maxDepth",
@@ -152,7 +151,49 @@ fn draft_of(spec: &ModuleModelSpec) -> Result<Draft, Refusal> {
         auto_api: spec.auto_api,
         analytics: spec.analytics.as_ref().is_some_and(|a| a.enabled),
         max_page_size: page,
+        hooks: hooks_of(&spec.hooks)?,
     })
+}
+
+/// URLs and the bounds of timeouts are checked with the model.
+fn hooks_of(list: &[HookSpec]) -> Result<Vec<Hook>, Refusal> {
+    let hook = |(i, spec): (usize, &HookSpec)| {
+        let HookSpec {
+            event,
+            url,
+            timeout,
+            failure_policy,
+        } = spec;
+        let timeout_ms = match timeout {
+            None => HOOK_TIMEOUT_MS_DEFAULT,
+            Some(text) => {
+                let millis = parse_duration(text).map(|d| d.as_millis());
+                millis.and_then(|n| n.try_into().ok()).ok_or_else(|| {
+                    invalid(
+                        &format!("spec.hooks[{i}].timeout"),
+                        "is not a duration such as 2s",
+                    )
+                })?
+            }
+        };
+        Ok(Hook {
+            event: match event {
+                module_model::HookEvent::BeforeCreate => HookEvent::BeforeCreate,
+                module_model::HookEvent::BeforeUpdate => HookEvent::BeforeUpdate,
+                module_model::HookEvent::BeforeDelete => HookEvent::BeforeDelete,
+                module_model::HookEvent::AfterCreate => HookEvent::AfterCreate,
+                module_model::HookEvent::AfterUpdate => HookEvent::AfterUpdate,
+                module_model::HookEvent::AfterDelete => HookEvent::AfterDelete,
+            },
+            url: url.clone(),
+            timeout_ms,
+            failure_policy: match failure_policy {
+                module_model::FailurePolicy::Fail => FailurePolicy::Fail,
+                module_model::FailurePolicy::Ignore => FailurePolicy::Ignore,
+            },
+        })
+    };
+    list.iter().enumerate().map(hook).collect()
 }
 
 fn indexes_of(list: &[crds::module_model::IndexSpec], path: &str) -> Result<Vec<Index>, Refusal> {

@@ -41,8 +41,25 @@ pub struct ChangeEvent<'a> {
     pub lsn: Option<u64>,
     /// When its transaction committed, on PostgreSQL's clock; for a snapshot the time of reading, so `None`.
     pub committed_at: Option<DateTime<Utc>>,
+    /// How it came about.
+    pub operation: Operation,
+    /// The row before the change, where the table's replica identity tells it.
+    pub before: Option<&'a RawValue>,
     /// What happened.
     pub change: Change<'a>,
+}
+
+/// How a change came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// An insert.
+    Create,
+    /// An update.
+    Update,
+    /// A delete.
+    Delete,
+    /// Nobody's write: a snapshot read the row, the table was emptied, or it is no row at all.
+    None,
 }
 
 /// What happened to a row.
@@ -122,6 +139,12 @@ impl<'a> ChangeEvent<'a> {
             (false, Some(text)) => parse_sequence(text)?,
             (false, None) => return Err(DecodeError::Sequence),
         };
+        let operation = match &*op {
+            "c" => Operation::Create,
+            "u" => Operation::Update,
+            "d" => Operation::Delete,
+            _ => Operation::None,
+        };
         let change = match &*op {
             "c" | "u" | "r" => Change::Upsert(after.ok_or(DecodeError::Row)?),
             "d" => Change::Delete(before.ok_or(DecodeError::Row)?),
@@ -140,6 +163,8 @@ impl<'a> ChangeEvent<'a> {
             version,
             lsn: source.lsn,
             committed_at,
+            operation,
+            before,
             change,
         })
     }

@@ -165,7 +165,28 @@ fn encode_value(
     Ok(Value::Is(()))
 }
 
-fn json_text(text: &str) -> Result<Cow<'_, str>, ValueError> {
+/// A decimal as PostgreSQL writes it: every digit, with as many after the point as the scale; none for NaN.
+pub(crate) fn decimal_text(
+    json: &str,
+    precision: u8,
+    scale: u8,
+) -> Result<Option<String>, ValueError> {
+    let text = json_text(json)?;
+    let Value::Is(unscaled) = number::decimal(&text, precision, scale)? else {
+        return Ok(None);
+    };
+    let sign = if unscaled < 0 { "-" } else { "" };
+    let digits = format!(
+        "{:0>width$}",
+        unscaled.unsigned_abs(),
+        width = usize::from(scale) + 1
+    );
+    let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
+    let point = if scale == 0 { "" } else { "." };
+    Ok(Some(format!("{sign}{whole}{point}{fraction}")))
+}
+
+pub(crate) fn json_text(text: &str) -> Result<Cow<'_, str>, ValueError> {
     // `Cow` alone is always owned when deserialized; the wrapper borrows where there is no escape.
     #[derive(serde::Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

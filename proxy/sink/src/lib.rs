@@ -13,6 +13,7 @@ pub mod config;
 pub mod dead;
 pub mod decode;
 pub mod encode;
+pub mod hooks;
 pub mod metrics;
 pub mod pipeline;
 pub mod placeholder;
@@ -28,7 +29,7 @@ pub mod write;
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::error::KafkaError;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -69,10 +70,15 @@ pub enum Error {
 
 /// A pool that connects when it is first used.
 pub fn connect(config: &Config) -> Result<PgPool, Error> {
+    connect_to(&config.database_url)
+}
+
+/// A pool of this database that connects when it is first used.
+pub fn connect_to(database_url: &SecretString) -> Result<PgPool, Error> {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy(config.database_url.expose_secret())
+        .connect_lazy(database_url.expose_secret())
         .map_err(Error::DatabaseUrl)
 }
 

@@ -80,6 +80,21 @@ pub enum Retried {
     Catalog,
     /// A write of the watermark.
     Watermark,
+    /// A call of a hook.
+    Hook,
+}
+
+/// How the call of a hook ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum HookOutcome {
+    /// The hook took it.
+    Taken,
+    /// It is a dead letter.
+    Dead,
+    /// It was let go, as the hook's policy says.
+    GivenUp,
+    /// The event could not be read, so there was none.
+    Unreadable,
 }
 
 /// What was changed so that a value fits.
@@ -100,6 +115,7 @@ macro_rules! labels {
 labels! {
     OutcomeLabel { outcome: Outcome }
     ClassLabel { class: ErrorClass }
+    HookLabel { outcome: HookOutcome }
     RetryLabel { of: Retried }
     AdjustmentLabel { kind: Adjustment }
 }
@@ -123,6 +139,8 @@ struct Inner {
     assigned: Gauge,
     stalled: Gauge,
     out_of_range: Gauge,
+    hooks: Family<HookLabel, Counter>,
+    hook_dead_letters: Gauge,
     /// Microseconds since the epoch of the newest watermark; 0 is none.
     last_sync: AtomicI64,
 }
@@ -147,6 +165,8 @@ impl Default for Metrics {
             assigned: Gauge::default(),
             stalled: Gauge::default(),
             out_of_range: Gauge::default(),
+            hooks: Family::default(),
+            hook_dead_letters: Gauge::default(),
             last_sync: AtomicI64::new(0),
             registry: Registry::default(),
         };
@@ -205,6 +225,13 @@ impl Default for Metrics {
         );
         let help = "Partitions whose committed offset Kafka no longer has: a gap that needs a new generation";
         registry.register("out_of_range_partitions", help, inner.out_of_range.clone());
+        registry.register(
+            "hook_calls",
+            "Calls of after-hooks, by how they ended",
+            inner.hooks.clone(),
+        );
+        let help = "Calls of after-hooks that wait to be replayed or dropped";
+        registry.register("hook_dead_letters", help, inner.hook_dead_letters.clone());
         inner.registry = registry;
         Self(Arc::new(inner))
     }
@@ -238,6 +265,21 @@ impl Metrics {
     pub fn dead(&self, class: ErrorClass) {
         self.event(Outcome::Dead);
         self.0.dead.get_or_create(&ClassLabel { class }).inc();
+    }
+
+    /// The call of a hook ended.
+    pub fn hook(&self, outcome: HookOutcome) {
+        self.0.hooks.get_or_create(&HookLabel { outcome }).inc();
+    }
+
+    /// Calls of hooks that ended so far.
+    pub fn hook_total(&self, outcome: HookOutcome) -> u64 {
+        self.0.hooks.get_or_create(&HookLabel { outcome }).get()
+    }
+
+    /// Dead letters of hooks now.
+    pub fn hook_dead_letters(&self, count: i64) {
+        self.0.hook_dead_letters.set(count);
     }
 
     /// Something is tried again.

@@ -115,7 +115,9 @@ pub fn route(
         return platform_step(&event);
     }
     let Some(table) = known.table(&event.schema, &event.table) else {
-        return if is_current {
+        // What only hooks follow is no news: asking for each of its records would hold the others up.
+        let is_known = known.catalog.told(&event.schema, &event.table).is_some();
+        return if is_current || is_known {
             Step::Skip(Outcome::Uncaptured)
         } else {
             Step::Ask

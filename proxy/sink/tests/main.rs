@@ -9,6 +9,8 @@
 mod support {
     pub mod events;
     pub mod gate;
+    #[path = "../../../tests/support/receiver.rs"]
+    pub mod receiver;
     pub mod running;
     pub mod stack;
 }
@@ -16,6 +18,7 @@ mod support {
 mod cases {
     mod catalog;
     mod freshness;
+    mod hooks;
     mod order;
     mod trouble;
     mod values;

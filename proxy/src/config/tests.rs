@@ -23,6 +23,9 @@ fn raw() -> RawConfig {
                 .into(),
         ),
         cursor_key_previous: None,
+        hook_key: None,
+        hook_key_previous: None,
+        hook_hosts: hook::HOSTS_DEFAULT.into(),
         threads: None,
         trusted_proxies: String::new(),
         cors_origins: String::new(),
@@ -71,6 +74,14 @@ fn each_wrong_value_is_named_and_never_repeated() {
     check(
         &|r| r.cursor_key = Some("aHVudGVyMg==".into()),
         &["SEPTEM_PROXY_CURSOR_KEY"],
+    );
+    check(
+        &|r| r.hook_key = Some("aHVudGVyMg==".into()),
+        &["SEPTEM_HOOK_KEY"],
+    );
+    check(
+        &|r| r.hook_hosts = "http://hunter2".into(),
+        &["SEPTEM_HOOK_HOSTS"],
     );
     check(
         &|r| r.trusted_proxies = "10.0.0.0/33".into(),

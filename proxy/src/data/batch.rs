@@ -12,7 +12,7 @@ mod run;
 mod step;
 
 use http::{Method, StatusCode, header};
-use model::{Action, Catalog, Permission};
+use model::{Action, Catalog, HookEvent, Permission};
 
 use super::{
     Asked, Call, Failure, accept,
@@ -113,7 +113,35 @@ fn calls<'a>(
             Kind::Delete => Action::Delete,
         })?;
     }
+    refuse_hooked(&calls, operations)?;
     Ok(calls)
+}
+
+/// 400 for operations that a module wants to be asked about first. What it would be asked about is not known before the
+/// transaction: values may come from it, and a hook may change what later operations refer to.
+fn refuse_hooked(calls: &[Call<'_>], operations: &[Operation<'_>]) -> Result<(), Problem> {
+    let hooked = |(row, (call, operation)): (usize, (&Call<'_>, &Operation<'_>))| {
+        let event = match operation.kind {
+            Kind::Create => HookEvent::BeforeCreate,
+            Kind::Update => HookEvent::BeforeUpdate,
+            Kind::Delete => HookEvent::BeforeDelete,
+        };
+        call.model.hooks(event).next()?;
+        let message = "has hooks that are asked before a write; write it on its own";
+        let error = refuse("model", FieldCode::InvalidValue, message);
+        Some(at_row(error, row))
+    };
+    let errors: Vec<_> = calls
+        .iter()
+        .zip(operations)
+        .enumerate()
+        .filter_map(hooked)
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }
 
 /// What is fetched and answered of one operation's record.

@@ -13,6 +13,7 @@ use sql::{
 use super::{
     Call, Failure, accept,
     body::{self, Format, Input, Purpose, Reading, Sent},
+    hooked,
     locks::Locks,
     prefer::{Missing, Preferences, Return},
     record::Shape,
@@ -46,7 +47,19 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
         columns: query.columns.as_deref(),
         format,
     };
-    let sent = reading.parse(&call.request.body)?;
+    let mut sent = reading.parse(&call.request.body)?;
+    let inputs = match &mut sent {
+        Sent::One(input) => std::slice::from_mut(input),
+        Sent::Many(inputs) => inputs.as_mut_slice(),
+    };
+    if upsert.is_none() {
+        // Made here, so that hooks know it. Of an upsert it may be another record's.
+        inputs
+            .iter_mut()
+            .for_each(|input| _ = input.id.get_or_insert_with(new_id));
+    }
+    call.before_create(inputs, hooked::run(&preferences))
+        .await?;
     let asked = Asked {
         preferences,
         query,

@@ -10,7 +10,9 @@ use sql::{
 };
 
 use super::{
-    Call, Failure, accept, etag, parse,
+    Call, Failure, accept, etag,
+    hooked::{Which, run},
+    parse,
     patch::Expected,
     prefer::{Preferences, Return},
     record::Shape,
@@ -36,6 +38,8 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
         if_match: etag::if_match(&call.request.headers),
         version: None,
     };
+    let which = Which::Ids(std::slice::from_ref(&id));
+    call.before_delete(which, run(&preferences)).await?;
     let removal = Removal::plan(call, id, expected);
     let answer = call.write(removal.statements(&shape)).await?;
     let row = removal.read(&answer)?;

@@ -13,6 +13,7 @@ use super::{
     Call, Failure, accept,
     body::{self, Input, Purpose},
     etag::{self, IfMatch},
+    hooked::{Which, run},
     locks::Locks,
     parse,
     prefer::{Preferences, Return},
@@ -35,7 +36,12 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     let id = parse::parse_id(id)?;
     let selected = parse::parse_one(call.model, &call.request.query)?;
     let returning = written::returning(call, &preferences, Return::Representation)?;
-    let input = body::parse_body(call.model, &call.request.body, Purpose::Patch)?;
+    let mut input = body::parse_body(call.model, &call.request.body, Purpose::Patch)?;
+    if input.values.iter().any(Option::is_some) {
+        let which = Which::Ids(std::slice::from_ref(&id));
+        call.before_update(which, std::slice::from_mut(&mut input), run(&preferences))
+            .await?;
+    }
     let expected = Expected {
         if_match: etag::if_match(&call.request.headers),
         version: input.version,

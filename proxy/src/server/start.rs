@@ -18,7 +18,9 @@ use crate::{
     catalog::Catalogs,
     chain::{Chain, Parts},
     config::{ClickHouseConfig, Config},
+    data::{CatalogSource, Data},
     data::{CatalogSource, Data, Flights},
+    hooks::Hooks,
     platform::Platform,
     postgres::{ConnectError, Database},
     rbac::Permissions,
@@ -83,6 +85,7 @@ impl Start {
         let analytics = Arc::new(Analytics::connect(&self.analytics_config())?);
         self.health.watch(Arc::clone(&valkey));
         let data = Arc::new(OnceLock::new());
+        let hooks = self.hooks()?;
         self.chain.open(Parts {
             catalogs: Arc::clone(&catalogs),
             permissions: Permissions::new(platform, Arc::clone(&valkey)),
@@ -95,7 +98,7 @@ impl Start {
             () = catalogs.follow() => {}
             () = self.follow_keys() => {}
             () = expire_kept(kept) => {}
-            unfit = self.connect_data(&data, &catalogs) => match unfit? {},
+            unfit = self.connect_data(&data, &catalogs, &hooks) => match unfit? {},
             () = self.test_analytics(&analytics, &catalogs) => {}
         }
         Ok(())
@@ -106,6 +109,7 @@ impl Start {
         &self,
         data: &OnceLock<Data>,
         catalogs: &Arc<Catalogs>,
+        hooks: &Arc<Hooks>,
     ) -> Result<Infallible, ConnectError> {
         loop {
             match Database::connect(self.config.database.clone()).await {
@@ -118,6 +122,7 @@ impl Start {
                         cursor_keys,
                         catalogs,
                         flights: Flights::default(),
+                        hooks: Arc::clone(hooks),
                     });
                     return std::future::pending().await;
                 }
@@ -128,6 +133,13 @@ impl Start {
                 }
             }
         }
+    }
+
+    fn hooks(&self) -> anyhow::Result<Arc<Hooks>> {
+        let keys = self.config.hook_keys.clone();
+        let client = hook::Client::new(keys, self.config.hook_hosts.clone())?;
+        let metrics = self.chain.metrics.hooks.clone();
+        Ok(Arc::new(Hooks::new(Arc::new(client), metrics)))
     }
 
     /// Ready is said after the first self-test, however it ends: CRUD does not wait for ClickHouse to come back.

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{chain::route::RouteClass, problem::ProblemKind};
+use crate::{chain::route::RouteClass, hooks::HookMetrics, problem::ProblemKind};
 
 /// From half a millisecond to the longest deadline, in seconds.
 const DURATION_BUCKETS: [f64; 14] = [
@@ -47,6 +47,8 @@ pub struct Metrics {
     pub catalog_revision: Gauge,
     /// Calls to Valkey that failed, ran out of time or were not tried because it was away.
     pub valkey_failures: Counter<u64, AtomicU64>,
+    /// How before-hooks answer.
+    pub hooks: HookMetrics,
 }
 
 impl Default for Metrics {
@@ -62,6 +64,7 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             catalog_revision: Gauge::default(),
             valkey_failures: Counter::default(),
+            hooks: HookMetrics::default(),
         };
         let r = &mut metrics.registry;
         r.register(
@@ -95,6 +98,7 @@ impl Default for Metrics {
             "Calls to Valkey without an answer",
             metrics.valkey_failures.clone(),
         );
+        metrics.hooks.register(r);
         metrics
     }
 }

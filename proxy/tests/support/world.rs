@@ -11,6 +11,7 @@ use proxy::{
     caller::{Caller, TraceId},
     data::{self, CatalogSource, CursorKeys, Data, Flights, Target},
     exchange::{Reply, Request},
+    hooks::{HookMetrics, Hooks},
     postgres::{Database, DatabaseConfig},
     problem::PROBLEM_BASE_DEFAULT,
 };
@@ -190,6 +191,7 @@ impl World {
             cursor_keys: Arc::new(CursorKeys::parse(&key.into(), None).unwrap()),
             catalogs: Arc::new(Published(None)),
             flights: Flights::default(),
+            hooks: hooks(),
         };
         Self {
             data,
@@ -263,6 +265,17 @@ impl World {
         assert_eq!(seen.status, StatusCode::CREATED, "{}", seen.text);
         seen.json()["data"].clone()
     }
+}
+
+/// What the hooks of these tests are signed with, and where they listen.
+pub const HOOK_KEY: [u8; 32] = [9; 32];
+
+fn hooks() -> Arc<Hooks> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = base64::engine::general_purpose::STANDARD.encode(HOOK_KEY);
+    let keys = hook::Keys::parse(&key.into(), None).unwrap();
+    let client = hook::Client::new(Some(keys), "127.0.0.1".parse().unwrap()).unwrap();
+    Arc::new(Hooks::new(Arc::new(client), HookMetrics::default()))
 }
 
 /// Sends a request to endpoints, as the chain would hand it on.

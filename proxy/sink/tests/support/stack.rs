@@ -144,7 +144,8 @@ impl Stack {
         let _ = admin
             .delete_topics(&[topic, &format!("{topic}.dlq")], &AdminOptions::new())
             .await;
-        let _ = admin.delete_groups(&[topic], &AdminOptions::new()).await;
+        let groups = [topic.as_str(), &format!("{topic}.hooks")];
+        let _ = admin.delete_groups(&groups, &AdminOptions::new()).await;
     }
 
     /// What a sink of this test runs by.

@@ -12,8 +12,8 @@ pub use names::{
     unique_name,
 };
 pub use table::{
-    add_column, add_reference, add_to_publication, create_model, create_schema, replace_check,
-    replica_identity, validate_constraint,
+    add_column, add_reference, add_to_publication, create_model, create_schema,
+    drop_from_publication, lock_writes, replace_check, replica_identity, validate_constraint,
 };
 
 /// Owns schemas and tables; NOLOGIN, BYPASSRLS, reached by `set role` only.

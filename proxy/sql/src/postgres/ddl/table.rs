@@ -118,6 +118,16 @@ pub fn add_to_publication(name: &ModelName) -> String {
     format!("alter publication {PUBLICATION} add table {}", table(name))
 }
 
+/// Ends capture of a table. What was captured stays in the topic.
+pub fn drop_from_publication(name: &ModelName) -> String {
+    format!("alter publication {PUBLICATION} drop table {}", table(name))
+}
+
+/// Waits for the transactions that write to a table, and holds off new ones until this one ends.
+pub fn lock_writes(name: &ModelName) -> String {
+    format!("lock table {} in share row exclusive mode", table(name))
+}
+
 fn create_table(model: &ModuleModel) -> String {
     let name = model.name();
     let user = |column: &str| {
