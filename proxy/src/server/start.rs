@@ -18,7 +18,6 @@ use crate::{
     catalog::Catalogs,
     chain::{Chain, Parts},
     config::{ClickHouseConfig, Config},
-    data::{CatalogSource, Data},
     data::{CatalogSource, Data, Flights},
     hooks::Hooks,
     platform::Platform,

@@ -315,3 +315,44 @@ async fn concurrent_writes_of_two_tenants_stay_apart() {
     }
     assert_eq!((count(&world, A).await, count(&world, B).await), (20, 20));
 }
+
+#[tokio::test]
+async fn many_records_are_one_call_and_a_dry_run_says_so() {
+    let module = Receiver::start(|call| {
+        let call = call.json();
+        let records = call["records"].as_array().unwrap().iter();
+        let seats = |(i, _)| json!({"values": {"seats": i}});
+        let records: Vec<_> = records.enumerate().map(seats).collect();
+        Response::json(200, json!({"records": records}))
+    })
+    .await;
+    let world = world(&[("BeforeCreate", &module.url, 2_000, "Fail")]).await;
+    let body = || Some(json!([{"title": "One"}, {"title": "Two"}, {"title": "Three"}]));
+    let created = world.send(A, "POST", "deals", body()).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    let created = created.json();
+    let call = module.received()[0].json();
+    for i in 0..3 {
+        assert_eq!(created["data"][i]["seats"], i);
+        assert_eq!(created["data"][i]["id"], call["records"][i]["id"]);
+        assert_eq!(
+            created["data"][i]["title"],
+            call["records"][i]["values"]["title"]
+        );
+    }
+    assert_eq!(
+        (module.received().len(), &call["dryRun"]),
+        (1, &json!(false))
+    );
+    let caller = world.caller(A);
+    let dry = [("prefer", "tx=rollback")];
+    let tried = world.send_as(&caller, "POST", "deals", &dry, body()).await;
+    assert_eq!(tried.status, StatusCode::CREATED, "{}", tried.text);
+    assert_eq!(module.received()[1].json()["dryRun"], true);
+    assert_eq!(count(&world, A).await, 3);
+    // Of a thousand records one too many is refused before anybody is asked.
+    let many = vec![json!({"title": "x"}); 1_001];
+    let refused = world.send(A, "POST", "deals", Some(json!(many))).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert_eq!(module.received().len(), 2);
+}
