@@ -109,7 +109,7 @@ fn calls<'a>(
     }
     for (call, operation) in calls.iter().zip(operations) {
         call.require(match operation.kind {
-            Kind::Create | Kind::Update => Action::Write,
+            Kind::Create | Kind::Update | Kind::Upsert => Action::Write,
             Kind::Delete => Action::Delete,
         })?;
     }
@@ -122,7 +122,8 @@ fn calls<'a>(
 fn refuse_hooked(calls: &[Call<'_>], operations: &[Operation<'_>]) -> Result<(), Problem> {
     let hooked = |(row, (call, operation)): (usize, (&Call<'_>, &Operation<'_>))| {
         let event = match operation.kind {
-            Kind::Create => HookEvent::BeforeCreate,
+            // As with a single write that merges.
+            Kind::Create | Kind::Upsert => HookEvent::BeforeCreate,
             Kind::Update => HookEvent::BeforeUpdate,
             Kind::Delete => HookEvent::BeforeDelete,
         };

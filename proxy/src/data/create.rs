@@ -2,6 +2,7 @@
 
 mod many;
 mod upsert;
+mod upsertion;
 
 use http::header;
 use model::Action;
@@ -20,6 +21,8 @@ use super::{
     writing::{self, WriteQuery},
     written::{self, Wrote},
 };
+pub(super) use upsertion::Upsertion;
+
 use crate::{exchange::Reply, postgres::Row, problem::Problem};
 
 /// What a request for new records says beside the records.

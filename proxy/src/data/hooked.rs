@@ -8,15 +8,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Call,
+    Call, Failure,
     body::{self, Input, Purpose},
     pg_array,
     prefer::Preferences,
 };
-use crate::{
-    hooks::{Occasion, Records, Unusable},
-    problem::Problem,
-};
+use crate::hooks::{Occasion, Records, Unusable};
 
 /// Whether what is asked about is going to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +48,7 @@ impl Call<'_> {
         &self,
         inputs: &mut [Input],
         run: Run,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Failure> {
         let event = HookEvent::BeforeCreate;
         self.before(event, Which::Ids(&[]), inputs, run).await
     }
@@ -62,13 +59,13 @@ impl Call<'_> {
         which: Which<'_>,
         inputs: &mut [Input],
         run: Run,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Failure> {
         let event = HookEvent::BeforeUpdate;
         self.before(event, which, inputs, run).await
     }
 
     /// Asks about deletions.
-    pub(super) async fn before_delete(&self, which: Which<'_>, run: Run) -> Result<(), Problem> {
+    pub(super) async fn before_delete(&self, which: Which<'_>, run: Run) -> Result<(), Failure> {
         let event = HookEvent::BeforeDelete;
         self.before(event, which, &mut [], run).await
     }
@@ -79,10 +76,13 @@ impl Call<'_> {
         which: Which<'_>,
         inputs: &mut [Input],
         run: Run,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Failure> {
         if self.model.hooks(event).next().is_none() {
             return Ok(());
         }
+        // What was asked and written before is neither asked nor written again.
+        let replayed = self.session.replay().await;
+        replayed.map_err(|stopped| self.failure(stopped))?;
         let (ids, filter) = match which {
             Which::Ids(ids) => (ids, None),
             Which::Filter(filter) => (&[][..], Some(filter)),
@@ -99,7 +99,7 @@ impl Call<'_> {
             ids,
             inputs,
         };
-        self.data.hooks.before(&occasion, &mut written).await
+        Ok(self.data.hooks.before(&occasion, &mut written).await?)
     }
 }
 

@@ -165,6 +165,20 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Answers from what is kept, if the write was carried out before: for who is about to do more than write, such as
+    /// to ask somebody else. Who comes second has waited for the first by then.
+    pub async fn replay(&self) -> Result<(), Stopped> {
+        let Some(keyed) = &self.keyed else {
+            return Ok(());
+        };
+        let mut state = self.state.lock().await;
+        if state.open.is_none() {
+            self.take_place(keyed, &mut state).await?;
+            self.look_up(keyed).await?;
+        }
+        Ok(())
+    }
+
     /// Whether what is written is committed by [`Self::finish`] only.
     pub fn is_held(&self) -> bool {
         self.keyed.is_some()

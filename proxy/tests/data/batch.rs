@@ -543,3 +543,88 @@ async fn batches_and_single_writes_over_the_same_rows_all_succeed() {
     // Six batches and one single write a round.
     assert_eq!(versions, [43, 43, 43, 43]);
 }
+
+#[tokio::test]
+async fn an_upsert_makes_or_merges() {
+    let world = World::new().await;
+    let old = world
+        .create(A, "companies", json!({"name": "old", "code": "a"}))
+        .await;
+    let theirs = world
+        .create(B, "companies", json!({"name": "theirs", "code": "b"}))
+        .await;
+    let gone = world.create(A, "companies", json!({"name": "gone"})).await;
+    let path = format!("companies/{}", id(&gone));
+    world.send(A, "DELETE", &path, None).await;
+    let operations = [
+        json!({"op": "upsert", "model": "companies", "ref": "a", "on_conflict": ["code"], "data": {"name": "new", "code": "a"}}),
+        json!({"op": "upsert", "model": "companies", "ref": "b", "on_conflict": ["code"], "data": {"name": "mine", "code": "b"}}),
+        json!({"op": "upsert", "model": "companies", "id": id(&theirs), "data": {"name": "third"}}),
+        // The id of a merged record is its own, which only the database knows.
+        json!({"op": "create", "model": "deals", "data": {"title": "x", "company_id": {"$ref": "a.id"}}}),
+        json!({"op": "upsert", "model": "companies", "id": {"$ref": "b.id"}, "data": {"name": {"$ref": "a.name"}}}),
+    ];
+    let answers = run(&world, &operations).await;
+    let seen = |i: usize| (&answers[i]["name"], &answers[i]["version"]);
+    assert_eq!(seen(0), (&json!("new"), &json!(2)));
+    assert_eq!(seen(1), (&json!("mine"), &json!(1)));
+    assert_eq!(seen(2), (&json!("third"), &json!(1)));
+    assert_eq!(answers[0]["id"], old["id"]);
+    assert_eq!(answers[3]["company_id"], old["id"]);
+    assert_eq!(
+        (&answers[4]["id"], seen(4)),
+        (&answers[1]["id"], (&json!("new"), &json!(2)))
+    );
+    let read = world
+        .send(B, "GET", &format!("companies/{}", id(&theirs)), None)
+        .await;
+    assert_eq!(read.json()["data"], theirs);
+    let upsert = |more: Value| {
+        let mut operation = json!({"op": "upsert", "model": "companies", "data": {"name": "x"}});
+        for (name, value) in more.as_object().unwrap() {
+            operation[name] = value.clone();
+        }
+        operation
+    };
+    let first = json!({"op": "create", "model": "companies", "data": {"name": "first"}});
+    let (invalid, conflict) = (StatusCode::BAD_REQUEST, StatusCode::CONFLICT);
+    for (wrong, status, error) in [
+        (upsert(json!({})), invalid, "id REQUIRED"),
+        (
+            upsert(json!({"on_conflict": ["name"]})),
+            invalid,
+            "on_conflict INVALID_VALUE",
+        ),
+        (
+            upsert(json!({"on_conflict": []})),
+            invalid,
+            "on_conflict INVALID_VALUE",
+        ),
+        (upsert(json!({"id": id(&gone)})), conflict, "id DELETED"),
+        (
+            upsert(json!({"id": id(&old), "data": {"name": "x", "code": "b"}})),
+            conflict,
+            "code NOT_UNIQUE",
+        ),
+        (
+            json!({"op": "upsert", "model": "deals", "id": UNKNOWN, "data": {"title": "x", "company_id": UNKNOWN}}),
+            conflict,
+            "company_id REFERENCE_NOT_FOUND",
+        ),
+    ] {
+        let seen = send(&world, &[first.clone(), wrong.clone()]).await;
+        assert_eq!(seen.status, status, "{wrong} {}", seen.text);
+        assert_eq!(seen.errors(), [error], "{wrong} {}", seen.text);
+        assert_eq!(seen.json()["errors"][0]["row"], 1, "{}", seen.text);
+    }
+    assert_eq!(count(&world, A, "companies").await, 3);
+    // A dry run answers and keeps nothing.
+    let caller = world.caller(A);
+    let headers = [("prefer", "tx=rollback"), ("idempotency-key", "k")];
+    let dry = world
+        .send_as(&caller, "POST", "batch", &headers, body(&operations))
+        .await;
+    assert_eq!(dry.status, StatusCode::OK, "{}", dry.text);
+    assert_eq!(dry.json()["data"][0]["version"], 3);
+    assert_eq!(count(&world, A, "companies").await, 3);
+}

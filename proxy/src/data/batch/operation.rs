@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Create,
     /// A partial change.
     Update,
+    /// A new record, or a change of the one that has its key.
+    Upsert,
     /// A deletion.
     Delete,
 }
@@ -35,6 +37,8 @@ pub(super) struct Operation<'a> {
     pub id: Option<&'a RawValue>,
     /// `version`: JSON.
     pub version: Option<&'a RawValue>,
+    /// `on_conflict`: the key of an upsert, `id` when not sent.
+    pub on_conflict: Vec<String>,
     /// Members of `data`, repeated names included.
     pub data: Vec<(String, &'a RawValue)>,
 }
@@ -104,7 +108,8 @@ fn parse_one<'a>(text: &'a str, errors: &mut Vec<FieldError>) -> Option<Operatio
         mut id,
         mut version,
         mut data,
-    ] = [None; 6];
+        mut on_conflict,
+    ] = [None; 7];
     for (name, raw) in &members {
         let slot = match name.as_str() {
             "op" => &mut op,
@@ -113,6 +118,7 @@ fn parse_one<'a>(text: &'a str, errors: &mut Vec<FieldError>) -> Option<Operatio
             "id" => &mut id,
             "version" => &mut version,
             "data" => &mut data,
+            "on_conflict" => &mut on_conflict,
             _ => {
                 let message = "is not a member of an operation";
                 errors.push(refuse(name, FieldCode::UnknownField, message));
@@ -139,6 +145,9 @@ fn parse_one<'a>(text: &'a str, errors: &mut Vec<FieldError>) -> Option<Operatio
     );
     let kind = kind?;
     errors.extend(misplaced(kind, id, version, data));
+    let on_conflict = parse_key(kind, on_conflict)
+        .map_err(|e| errors.push(e))
+        .ok();
     let data = match data.map(|raw| serde_json::from_str(raw.get())) {
         Some(Ok(Object(members))) => members,
         Some(Err(_)) => {
@@ -153,6 +162,7 @@ fn parse_one<'a>(text: &'a str, errors: &mut Vec<FieldError>) -> Option<Operatio
         reference: reference?,
         id,
         version,
+        on_conflict: on_conflict?,
         data,
     })
 }
@@ -163,8 +173,9 @@ fn parse_kind(op: Option<&RawValue>) -> Result<Kind, FieldError> {
         Some("create") => Ok(Kind::Create),
         Some("update") => Ok(Kind::Update),
         Some("delete") => Ok(Kind::Delete),
-        Some(later @ ("upsert" | "restore")) => {
-            let message = format!("{later} is not served yet");
+        Some("upsert") => Ok(Kind::Upsert),
+        Some("restore") => {
+            let message = "restore is not served in a batch yet";
             Err(refuse("op", FieldCode::InvalidValue, message))
         }
         Some(_) => {
@@ -185,17 +196,31 @@ fn misplaced(
     let required = |name: &str| refuse(name, FieldCode::Required, "is required");
     let useless = |name: &str| refuse(name, FieldCode::UnknownField, "is not for this operation");
     let mut errors = Vec::new();
-    if kind == Kind::Create {
+    if matches!(kind, Kind::Create | Kind::Upsert) {
         errors.extend(version.map(|_| useless("version")));
     } else if id.is_none() {
         errors.push(required("id"));
     }
     match (kind, data) {
-        (Kind::Create | Kind::Update, None) => errors.push(required("data")),
+        (Kind::Create | Kind::Update | Kind::Upsert, None) => errors.push(required("data")),
         (Kind::Delete, Some(_)) => errors.push(useless("data")),
         _ => {}
     }
     errors
+}
+
+/// The names of an upsert's key.
+fn parse_key(kind: Kind, raw: Option<&RawValue>) -> Result<Vec<String>, FieldError> {
+    let wrong = |code, message: &str| Err(refuse("on_conflict", code, message));
+    match (kind, raw) {
+        (Kind::Upsert, None) => Ok(vec!["id".to_owned()]),
+        (Kind::Upsert, Some(raw)) => match serde_json::from_str(raw.get()) {
+            Ok(names) => Ok(names),
+            Err(_) => wrong(FieldCode::InvalidValue, "is not an array of names"),
+        },
+        (_, None) => Ok(Vec::new()),
+        (_, Some(_)) => wrong(FieldCode::UnknownField, "is not for this operation"),
+    }
 }
 
 /// The text of a JSON string.
@@ -290,6 +315,14 @@ mod tests {
             (
                 r#"{"op":"create","model":"a","data":{},"if":1}"#,
                 vec![("if", UnknownField)],
+            ),
+            (
+                r#"{"op":"create","model":"a","data":{},"on_conflict":["id"]}"#,
+                vec![("on_conflict", UnknownField)],
+            ),
+            (
+                r#"{"op":"upsert","model":"a","data":{},"on_conflict":"id"}"#,
+                vec![("on_conflict", InvalidValue)],
             ),
             (
                 r#"{"op":"update","model":"a"}"#,

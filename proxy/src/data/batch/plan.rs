@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     data::Call,
-    problem::{ERRORS_MAX, FieldError, Problem},
+    problem::{ERRORS_MAX, FieldCode, FieldError, Problem},
+    query::refuse,
 };
 
 /// A batch that may be run.
@@ -38,6 +39,7 @@ pub(super) enum Item<'a> {
 pub(super) struct Values<'a> {
     call: &'a Call<'a>,
     kind: Kind,
+    on_conflict: &'a [String],
     id: Option<Value>,
     members: Vec<(&'a str, Value)>,
 }
@@ -129,9 +131,21 @@ fn item<'a>(
         id = Some(Value::Known(format!("\"{}\"", uuid::Uuid::now_v7())));
     }
     record.extend(id.iter().map(|id| ("id".to_owned(), id.clone())));
+    if operation.kind == Kind::Upsert {
+        let is_by_id = operation.on_conflict == ["id"];
+        if is_by_id && !record.contains_key("id") {
+            let error = refuse("id", FieldCode::Required, "is required");
+            return Err(Problem::invalid(vec![error]));
+        }
+        if !is_by_id {
+            // A record that is there keeps its own.
+            record.remove("id");
+        }
+    }
     let values = Values {
         call,
         kind: operation.kind,
+        on_conflict: &operation.on_conflict,
         id,
         members,
     };
@@ -164,7 +178,10 @@ impl<'a> Values<'a> {
         for (name, value) in &self.members {
             members.push((*name, json(name, value)?));
         }
-        Step::plan(self.call, self.kind, id, members)
+        match self.kind {
+            Kind::Upsert => Step::upsert(self.call, id, members, self.on_conflict),
+            kind => Step::plan(self.call, kind, id, members),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     data::{
         Call,
         body::{self, Purpose},
-        create::Creation,
+        create::{Creation, Upsertion},
         delete::Removal,
         parse,
         patch::{Alteration, Expected},
@@ -24,6 +24,7 @@ use crate::{
 pub(super) enum Step<'a> {
     Create(Creation<'a>),
     Update(Alteration<'a>),
+    Upsert(Box<Upsertion<'a>>),
     Delete(Removal<'a>),
 }
 
@@ -63,10 +64,23 @@ impl<'a> Step<'a> {
         };
         Ok(match kind {
             Kind::Delete => Self::Delete(Removal::plan(call, id, expected)),
-            Kind::Create | Kind::Update => {
+            Kind::Create | Kind::Upsert | Kind::Update => {
                 Self::Update(Alteration::plan(call, id, input, expected))
             }
         })
+    }
+
+    /// The same of a record that may be there already.
+    pub fn upsert(
+        call: &'a Call<'a>,
+        id: Option<String>,
+        mut members: Vec<(&str, String)>,
+        on_conflict: &[String],
+    ) -> Result<Self, Problem> {
+        members.extend(id.map(|id| ("id", id)));
+        let input = body::parse_body(call.model, &object(&members), Purpose::Create)?;
+        let upsertion = Upsertion::plan(call, input, on_conflict)?;
+        Ok(Self::Upsert(Box::new(upsertion)))
     }
 
     /// The statements; the last one writes.
@@ -74,6 +88,7 @@ impl<'a> Step<'a> {
         match self {
             Self::Create(creation) => creation.statements(shape),
             Self::Update(alteration) => alteration.statements(shape),
+            Self::Upsert(upsertion) => upsertion.statements(shape),
             Self::Delete(removal) => removal.statements(shape),
         }
     }
@@ -83,6 +98,7 @@ impl<'a> Step<'a> {
         match self {
             Self::Create(creation) => creation.read(answer),
             Self::Update(alteration) => alteration.read(answer),
+            Self::Upsert(upsertion) => upsertion.read(answer),
             Self::Delete(removal) => removal.read(answer),
         }
     }
@@ -97,6 +113,7 @@ impl<'a> Step<'a> {
         match self {
             Self::Create(creation) => creation.locks().targets(creation.call),
             Self::Update(alteration) => alteration.locks().targets(alteration.call),
+            Self::Upsert(upsertion) => touched(upsertion),
             Self::Delete(removal) => vec![Locked {
                 call: removal.call,
                 target: removal.call.model.name().clone(),
@@ -112,9 +129,27 @@ impl<'a> Step<'a> {
             Self::Create(creation) => {
                 Some((creation.call.model.name().clone(), creation.id.clone()))
             }
-            Self::Update(_) | Self::Delete(_) => None,
+            Self::Update(_) | Self::Upsert(_) | Self::Delete(_) => None,
         }
     }
+}
+
+/// What an upsert refers to, and the record itself where it is known by its id.
+fn touched<'b>(upsertion: &'b Upsertion<'_>) -> Vec<Locked<'b>> {
+    let locked = |target: &ModelName, id: &str, own| Locked {
+        call: upsertion.call,
+        target: target.clone(),
+        id: id.to_owned(),
+        own,
+    };
+    let own = upsertion.own();
+    let own = own.map(|id| locked(upsertion.call.model.name(), id, true));
+    let parents = upsertion.parents();
+    let parents = parents.iter().flat_map(|(target, ids)| {
+        let locked = |id: &String| locked(target, id, false);
+        ids.iter().map(locked).collect::<Vec<_>>()
+    });
+    parents.chain(own).collect()
 }
 
 /// The text of an object of these members, as they were sent, repeated names included.

@@ -22,7 +22,7 @@ use crate::{
         written::{self, Wrote},
     },
     exchange::Reply,
-    postgres::{Answer, DatabaseError, Lane, Row},
+    postgres::{DatabaseError, Lane, Row},
     problem::{FieldCode, FieldError, Problem},
     query::refuse,
 };
@@ -31,10 +31,12 @@ use crate::{
 ///
 /// That is the order of their keys, so that two requests that write the same keys meet in one order and neither waits
 /// for the other in a circle.
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     model: &'a ModuleModel,
-    ids: Vec<String>,
-    values: Vec<Vec<Option<String>>>,
+    /// Their ids.
+    pub ids: Vec<String>,
+    /// Their values.
+    pub values: Vec<Vec<Option<String>>>,
     /// Where each was in the body.
     places: Vec<usize>,
 }
@@ -181,7 +183,8 @@ fn id_of(row: &Row, columns: usize) -> Option<&str> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(
+    /// 400 when two have the same key.
+    pub fn new(
         model: &'a ModuleModel,
         inputs: Vec<body::Input>,
         missing: Missing,
@@ -224,7 +227,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The parents to lock, by model and id; rows of the batch itself are not there yet.
-    fn parents(&self) -> Vec<(ModelName, Vec<String>)> {
+    pub fn parents(&self) -> Vec<(ModelName, Vec<String>)> {
         let own: BTreeSet<&String> = self.ids.iter().collect();
         let mut parents: BTreeMap<ModelName, BTreeSet<&String>> = BTreeMap::new();
         for (at, field) in self.model.fields().iter().enumerate() {
@@ -249,10 +252,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Why nothing was written: a record of that id is deleted, or parents are not there. Passes when it is neither.
-    fn check(
+    pub fn check(
         &self,
         parents: &[(ModelName, Vec<String>)],
-        answer: &Answer,
+        answer: &[Vec<Row>],
         by_id: bool,
         is_one: bool,
     ) -> Result<(), Problem> {
