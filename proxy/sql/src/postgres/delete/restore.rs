@@ -1,0 +1,88 @@
+//! Taking back the soft deletion of one row.
+
+use model::{Column, Field, ModelName, ModuleModel, TenantId};
+
+use super::super::{
+    binds::{Binds, TENANT},
+    insert::target_of,
+    quote, select, table,
+    update::versions_bind,
+};
+use crate::Statement;
+
+/// Which row is to be restored.
+#[derive(Debug, Clone)]
+pub struct Restoration<'a> {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Who restores.
+    pub user: &'a str,
+    /// Which row.
+    pub id: &'a str,
+    /// Versions that the row may have; any when `None`.
+    pub versions: Option<&'a [i64]>,
+}
+
+/// The statement that locks a deleted row and answers its version; no row when there is none.
+pub fn lock_deleted(tenant: &TenantId, model: &ModelName, id: &str) -> Statement {
+    let mut binds = Binds::new(tenant);
+    let id = binds.typed("uuid", Some(id.to_owned()));
+    let text = format!(
+        "select version from {} where {TENANT} and id = {id} and deleted_at is not null for update",
+        table(model)
+    );
+    binds.finish(text)
+}
+
+/// The statement that locks the live row that a field of the deleted row refers to.
+pub fn lock_parent_of(tenant: &TenantId, model: &ModelName, id: &str, field: &Field) -> Option<Statement> {
+    let target = target_of(field.references.as_ref()?);
+    let mut binds = Binds::new(tenant);
+    let id = binds.typed("uuid", Some(id.to_owned()));
+    let text = format!(
+        "select 1 from {} where {TENANT} and id = (select {} from {} where {TENANT} and id = {id}) \
+         and deleted_at is null for share",
+        table(&target),
+        quote(&field.name),
+        table(model)
+    );
+    Some(binds.finish(text))
+}
+
+/// The statement that restores the row, adds 1 to its version and answers `returning`; no row when it is not there, has
+/// another version, or when something that it refers to is gone.
+pub fn restore(
+    model: &ModuleModel,
+    restoration: &Restoration<'_>,
+    returning: &[Column],
+) -> Statement {
+    let mut binds = Binds::new(&restoration.tenant);
+    let id = binds.typed("uuid", Some(restoration.id.to_owned()));
+    let user = binds.typed("text", Some(restoration.user.to_owned()));
+    let mut conditions = vec![
+        TENANT.to_owned(),
+        format!("id = {id}"),
+        "deleted_at is not null".to_owned(),
+    ];
+    if let Some(versions) = restoration.versions {
+        let versions = versions_bind(&mut binds, versions);
+        conditions.push(format!("version = any({versions})"));
+    }
+    conditions.extend(model.fields().iter().filter_map(|field| {
+        let target = target_of(field.references.as_ref()?);
+        let name = format!("t.{}", quote(&field.name));
+        Some(format!(
+            "({name} is null or {name} = t.id or exists (select from {} p where p.{TENANT} and p.id = {name} \
+             and p.deleted_at is null))",
+            table(&target)
+        ))
+    }));
+    let text = format!(
+        "update {} t set version = version + 1, deleted_at = null, delete_id = null, \
+         updated_at = greatest(now(), updated_at), updated_by = {user} where {} returning {}",
+        table(model.name()),
+        conditions.join(" and "),
+        select::list(returning),
+    );
+    binds.finish(text)
+}
