@@ -125,7 +125,7 @@ mod tests {
             ("extra->>a.desc", Ok("extra:down:first")),
             ("extra->>\"a.b\".desc.nullslast", Ok("extra:down:last")),
             ("extra->>a,extra->>b", Ok("extra:up:last extra:up:last")),
-            ("title(", Err(FieldCode::UnknownField)),
+            ("title(", Err(FieldCode::InvalidValue)),
             ("title.", Err(FieldCode::InvalidValue)),
             ("tenant_id", Err(FieldCode::UnknownField)),
             ("", Err(FieldCode::InvalidValue)),

@@ -79,7 +79,6 @@ fn what_cannot_be_selected_is_refused() {
         ("extra->", InvalidValue),
         ("extra->>a->b", InvalidValue),
         ("extra->a>b", InvalidValue),
-        ("extra->\"a", InvalidValue),
         ("seats::", InvalidValue),
         ("seats::regclass", InvalidValue),
         ("seats::int[]", InvalidValue),
