@@ -6,5 +6,6 @@ mod faults;
 mod forwarder;
 mod framing;
 mod reach;
+mod repeated;
 mod road;
 mod world;
