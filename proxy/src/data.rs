@@ -12,6 +12,7 @@ mod delete;
 mod distinct;
 mod encode;
 pub(crate) mod etag;
+mod export;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod get;
@@ -19,6 +20,7 @@ mod hooked;
 mod idempotency;
 mod include;
 mod lane;
+mod lines;
 mod list;
 mod locks;
 mod order;
@@ -54,7 +56,7 @@ use crate::{
     caller::Caller,
     exchange::{Reply, Request},
     hooks::Hooks,
-    postgres::{Answer, Database, DatabaseError, Lane},
+    postgres::{Answer, Database, DatabaseError, Lane, RowStream},
     problem::{Problem, ProblemKind},
 };
 
@@ -234,6 +236,12 @@ impl Call<'_> {
     ) -> Result<Answer, Failure> {
         let answer = self.session.read(lane, statements).await;
         answer.map_err(|stopped| self.failure(stopped))
+    }
+
+    /// Runs a statement that only reads and may have any number of rows.
+    async fn stream(&self, statement: &Statement) -> Result<RowStream, Failure> {
+        let rows = self.session.stream(statement).await;
+        rows.map_err(|stopped| self.failure(stopped))
     }
 
     /// Runs statements that write.

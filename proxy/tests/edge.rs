@@ -2,6 +2,7 @@
 
 mod cached;
 mod client;
+mod exports;
 mod faults;
 mod forwarder;
 mod framing;

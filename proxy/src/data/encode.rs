@@ -124,6 +124,18 @@ impl Encoder {
         self.object(&self.record, &mut row.values(), out)
     }
 
+    /// Hands over each field of a row as JSON, in order.
+    pub fn fields(&self, row: &Row, mut take: impl FnMut(&[u8])) -> Result<(), UnknownForm> {
+        let mut values = row.values();
+        let (mut passed, mut text) = (0, Vec::new());
+        for part in &self.record.fields {
+            text.clear();
+            self.part(part, &mut values, &mut passed, &mut text)?;
+            take(&text);
+        }
+        Ok(())
+    }
+
     fn object<'v>(
         &self,
         object: &Object,

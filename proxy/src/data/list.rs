@@ -1,13 +1,17 @@
 //! `GET /v1/data/{module}/{model}`: one page.
 
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use model::Action;
 use sql::postgres::select::{Deleted, Page, Scope, Start};
 
 use super::{
-    Call, Failure, accept, count,
+    Call, Failure,
+    accept::{self, Format},
+    count,
     cursor::{Position, Question, Way},
     encode::Encoder,
+    export,
+    lines::Lines,
     page::{self, Edges},
     parse::{self, ListQuery},
     plan::{self, ListPlan},
@@ -20,9 +24,14 @@ use crate::{
     query::refuse,
 };
 
+/// Rows of an export: more than a table is going to have.
+const EXPORT_ROWS_MAX: u32 = u32::MAX;
+/// The count, where the body has no place for it.
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
 pub(super) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     call.require(Action::Read)?;
-    accept::require_json_answer(&call.request.headers)?;
+    let format = accept::choose(&call.request.headers, &Format::ALL)?;
     refuse_range(call)?;
     let preferences = Preferences::parse(&call.request.headers)?;
     let query = parse::parse_list(call.names(), call.model, &call.request.query, &preferences)?;
@@ -47,9 +56,23 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
         deleted: query.deleted,
         related: &plan.related,
     };
+    if export::is_asked(call, format) {
+        export::refuse_count(query.count.is_some())?;
+        let all = page_statement(&scope, &query, &plan, None, EXPORT_ROWS_MAX);
+        let lines = lines_of(format, &plan, &preferences);
+        return export::export(call, &all, format, lines).await;
+    }
     let mut statements = Vec::with_capacity(2);
     if query.limit > 0 {
-        statements.push(page_statement(&scope, &query, &plan, position.as_ref()));
+        // One more than asked for tells whether more follow.
+        let limit = query.limit + 1;
+        statements.push(page_statement(
+            &scope,
+            &query,
+            &plan,
+            position.as_ref(),
+            limit,
+        ));
         if let Some(Position {
             way: Way::Back,
             values,
@@ -76,7 +99,11 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     let follows = answer.get(1).is_some_and(|rows| is_true(rows));
     let rows = answer.into_iter().next().unwrap_or_default();
     let edges = Edges::new(&query, position.as_ref(), rows, follows);
-    Ok(reply(call, &plan, &question, &preferences, &edges, count)?)
+    let wanted = Wanted {
+        format,
+        preferences,
+    };
+    Ok(reply(call, &plan, &question, &wanted, &edges, count)?)
 }
 
 /// 400 on a header that other servers page by: ignoring it would answer another page than the client meant.
@@ -98,6 +125,7 @@ pub(super) fn page_statement(
     query: &ListQuery,
     plan: &ListPlan,
     position: Option<&Position>,
+    limit: u32,
 ) -> sql::Statement {
     let is_back = position.is_some_and(|p| p.way == Way::Back);
     let reversed: Vec<_> = match is_back {
@@ -113,8 +141,7 @@ pub(super) fn page_statement(
             Some(values) => Start::After(values),
         },
         offset: query.offset,
-        // One more than asked for tells whether more follow.
-        limit: query.limit + 1,
+        limit,
     })
 }
 
@@ -123,14 +150,24 @@ fn is_true(rows: &[Row]) -> bool {
     value.flatten() == Some(b"t")
 }
 
+/// How the client wants its records.
+struct Wanted {
+    format: Format,
+    preferences: Preferences,
+}
+
 fn reply(
     call: &Call<'_>,
     plan: &ListPlan,
     question: &Question,
-    preferences: &Preferences,
+    wanted: &Wanted,
     edges: &Edges,
     count: Option<u64>,
 ) -> Result<Reply, Problem> {
+    let Wanted {
+        format,
+        preferences,
+    } = wanted;
     let seal = |position: Option<Position>| {
         position
             .map(|position| page::seal_cursor(call, question, &position))
@@ -138,19 +175,52 @@ fn reply(
     };
     let next = seal(edges.next(plan)?)?;
     let prev = seal(edges.prev(plan)?)?;
+    let mut reply = match format {
+        Format::Json => {
+            let cursors = [
+                ("nextCursor", next.as_deref()),
+                ("prevCursor", prev.as_deref()),
+            ];
+            let body = envelope(plan, preferences, &edges.page, cursors, count)?;
+            Reply::json(StatusCode::OK, body)
+                .with_header(header::VARY, "Accept, Prefer, Authorization")
+        }
+        Format::Ndjson | Format::Csv => {
+            let lines = lines_of(*format, plan, preferences);
+            let reply = export::page(*format, &lines, &edges.page)?;
+            match count {
+                Some(count) => reply.with_header(TOTAL_COUNT, &count.to_string()),
+                None => reply,
+            }
+        }
+    };
+    if let Some(links) = page::links(call, next.as_deref(), prev.as_deref()) {
+        reply.headers.insert(header::LINK, links);
+    }
+    Ok(reply)
+}
+
+/// `{"data": […], "meta": {…}}`; the first cursor is the one that leads on.
+fn envelope(
+    plan: &ListPlan,
+    preferences: &Preferences,
+    page: &[Row],
+    cursors: [(&str, Option<&str>); 2],
+    count: Option<u64>,
+) -> Result<Vec<u8>, Problem> {
     let encoder = Encoder::new(&plan.tree, preferences.numbers_as_strings);
-    let mut body = Vec::with_capacity(64 + edges.page.len() * 256);
+    let mut body = Vec::with_capacity(64 + page.len() * 256);
     body.extend_from_slice(b"{\"data\":[");
-    for (i, row) in edges.page.iter().enumerate() {
+    for (i, row) in page.iter().enumerate() {
         if i > 0 {
             body.push(b',');
         }
         encoder.row(row, &mut body)?;
     }
-    body.extend_from_slice(b"],\"meta\":{\"hasMore\":");
-    body.extend_from_slice(if next.is_some() { b"true" } else { b"false" });
+    let has_more = cursors[0].1.is_some();
+    body.extend_from_slice(format!("],\"meta\":{{\"hasMore\":{has_more}").as_bytes());
     // base64url has nothing to escape.
-    for (name, cursor) in [("nextCursor", &next), ("prevCursor", &prev)] {
+    for (name, cursor) in cursors {
         if let Some(cursor) = cursor {
             body.extend_from_slice(format!(",\"{name}\":\"{cursor}\"").as_bytes());
         }
@@ -159,10 +229,10 @@ fn reply(
         body.extend_from_slice(format!(",\"count\":{count}").as_bytes());
     }
     body.extend_from_slice(b"}}");
-    let mut reply = Reply::json(StatusCode::OK, body)
-        .with_header(header::VARY, "Accept, Prefer, Authorization");
-    if let Some(links) = page::links(call, next.as_deref(), prev.as_deref()) {
-        reply.headers.insert(header::LINK, links);
-    }
-    Ok(reply)
+    Ok(body)
+}
+
+fn lines_of(format: Format, plan: &ListPlan, preferences: &Preferences) -> Lines {
+    let encoder = Encoder::new(&plan.tree, preferences.numbers_as_strings);
+    Lines::new(format, encoder, &plan.tree)
 }

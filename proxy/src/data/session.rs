@@ -16,7 +16,7 @@ use super::{
 use crate::{
     caller::Caller,
     exchange::{Reply, Request},
-    postgres::{Answer, Database, DatabaseError, Lane, Scope, Transaction},
+    postgres::{Answer, Database, DatabaseError, Lane, RowStream, Scope, Transaction},
     problem::{Problem, ProblemKind},
 };
 
@@ -110,6 +110,11 @@ impl<'a> Session<'a> {
         }
         let database = self.database();
         Ok(database.run_read(&self.scope, lane, statements).await?)
+    }
+
+    /// Runs a statement that only reads and may have any number of rows, beside every transaction.
+    pub async fn stream(&self, statement: &Statement) -> Result<RowStream, Stopped> {
+        Ok(self.database().stream(&self.scope, statement).await?)
     }
 
     /// Runs statements that write, committed with them unless there is a key.

@@ -72,7 +72,7 @@ fn request(headers: &[(&'static str, &str)]) -> Request {
 
 fn ask(permissions: &[&str], module: Option<&str>, model: Option<&str>) -> Result<Value, Problem> {
     handle(&caller(permissions), &request(&[]), module, model)
-        .map(|r| serde_json::from_slice(&r.body).unwrap())
+        .map(|r| serde_json::from_slice(r.body.whole().unwrap()).unwrap())
 }
 
 #[test]

@@ -11,13 +11,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::{
     Error, ErrorType,
     http::ResponseHeader,
     prelude::HttpPeer,
-    proxy::{ProxyHttp, Session},
+    proxy::{FailToProxy, ProxyHttp, Session},
 };
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::timeout;
@@ -32,15 +33,20 @@ use crate::{
         trace,
     },
     config::Config,
-    exchange::{METHODS, Reply, Request},
+    exchange::{Body, BrokenOff, METHODS, Reply, Request},
     openapi::docs::Docs,
     problem::{Problem, ProblemKind},
+    telemetry::metrics::BrokenBy,
 };
 
 /// Longest wait for the next bytes of a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time in which a client takes a piece of the reply.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A streamed body is written in pieces of at most this size, so that [`WRITE_TIMEOUT`] asks the same of a client
+/// whatever the size of a row: about 2 KiB/s.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// The public listener's application.
 pub struct Edge {
@@ -60,6 +66,15 @@ pub struct Context {
     route: RouteClass,
     note: Note,
     problem: Option<ProblemKind>,
+    /// Who ended a reply in its middle.
+    broken: Option<BrokenBy>,
+}
+
+/// How a reply was sent.
+enum Sent {
+    Whole,
+    /// The connection ends here, without what would say that the body is complete.
+    Broken(BrokenBy),
 }
 
 impl Edge {
@@ -125,7 +140,7 @@ impl Edge {
             let body = if has_body(&method) {
                 body::read(session, bytes_max).await?
             } else {
-                bytes::Bytes::new()
+                Bytes::new()
             };
             let path = target.path.unwrap_or_default();
             let request = Request {
@@ -158,7 +173,7 @@ impl Edge {
         session: &mut Session,
         context: &Context,
         mut reply: Reply,
-    ) -> pingora::Result<()> {
+    ) -> pingora::Result<Sent> {
         let origin =
             cors::allowed_origin(&session.req_header().headers, &self.cors_origins).cloned();
         cors::allow(&mut reply, origin);
@@ -175,27 +190,65 @@ impl Edge {
             reply.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         );
-        if !bodiless {
-            reply
-                .headers
-                .insert(header::CONTENT_LENGTH, reply.body.len().into());
+        match &reply.body {
+            _ if bodiless => {}
+            Body::Whole(bytes) => {
+                reply
+                    .headers
+                    .insert(header::CONTENT_LENGTH, bytes.len().into());
+            }
+            // HTTP/2 has frames of its own.
+            Body::Stream(_) if session.req_header().version == Version::HTTP_11 => {
+                reply.headers.insert(
+                    header::TRANSFER_ENCODING,
+                    HeaderValue::from_static("chunked"),
+                );
+            }
+            Body::Stream(_) => {}
         }
-        let ends_here =
-            bodiless || reply.body.is_empty() || session.req_header().method == Method::HEAD;
+        let ends_here = bodiless || session.req_header().method == Method::HEAD;
         let head = Box::new(response_head(reply.status, reply.headers)?);
         session
             .as_downstream_mut()
             .write_response_header(head)
             .await?;
-        let body = if ends_here {
-            bytes::Bytes::new()
-        } else {
-            reply.body
+        let bytes = match reply.body {
+            Body::Whole(bytes) if !ends_here => bytes,
+            Body::Stream(pieces) if !ends_here => return Ok(send_pieces(session, pieces).await),
+            Body::Whole(_) | Body::Stream(_) => Bytes::new(),
         };
         session
             .as_downstream_mut()
-            .write_response_body(body, true)
-            .await
+            .write_response_body(bytes, true)
+            .await?;
+        Ok(Sent::Whole)
+    }
+}
+
+/// Writes a streamed body to its end. Whoever produces it is asked for the next piece when the client has taken the last.
+async fn send_pieces(
+    session: &mut Session,
+    mut pieces: BoxStream<'static, Result<Bytes, BrokenOff>>,
+) -> Sent {
+    let downstream = session.as_downstream_mut();
+    loop {
+        // A panic in the middle is one more way to break off.
+        let next = AssertUnwindSafe(pieces.next()).catch_unwind().await;
+        let mut piece = match next {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(BrokenOff(_)))) | Err(_) => return Sent::Broken(BrokenBy::Server),
+            Ok(None) => break,
+        };
+        while !piece.is_empty() {
+            let part = piece.split_to(piece.len().min(PIECE_BYTES_MAX));
+            if downstream.write_response_body(part, false).await.is_err() {
+                return Sent::Broken(BrokenBy::Client);
+            }
+        }
+    }
+    match downstream.write_response_body(Bytes::new(), true).await {
+        Ok(()) => Sent::Whole,
+        Err(_) => Sent::Broken(BrokenBy::Client),
     }
 }
 
@@ -264,6 +317,7 @@ impl ProxyHttp for Edge {
             route: RouteClass::Other,
             note: Note::default(),
             problem: None,
+            broken: None,
         }
     }
 
@@ -295,11 +349,43 @@ impl ProxyHttp for Edge {
         if session.as_downstream().get_keepalive().is_some() {
             body::discard(session).await;
         }
-        // A client that has gone is no error of ours; `logging` tells.
-        if self.send(session, context, reply).await.is_err() {
-            session.as_downstream_mut().set_keepalive(None);
+        let reply = match reply.body {
+            // Its end would be that of the connection, which a broken off one has as well.
+            Body::Stream(_) if session.req_header().version == Version::HTTP_10 => {
+                let problem = Problem::new(
+                    ProblemKind::Validation,
+                    "An export is sent over HTTP/1.1 or newer only.",
+                );
+                context.problem = Some(problem.kind);
+                problem.into_reply(&self.problem_base, &context.trace)
+            }
+            _ => reply,
+        };
+        match self.send(session, context, reply).await {
+            Ok(Sent::Whole) => {}
+            Ok(Sent::Broken(by)) => {
+                context.broken = Some(by);
+                self.chain.metrics.broken_off(by);
+                // An error, since the library ends the body of everything else as a complete one.
+                return Error::e_explain(ErrorType::WriteError, "the reply broke off");
+            }
+            // A client that has gone is no error of ours; `logging` tells.
+            Err(_) => session.as_downstream_mut().set_keepalive(None),
         }
         Ok(true)
+    }
+
+    /// The connection is dropped as it is: nothing that we could still write would be right.
+    async fn fail_to_proxy(&self, _: &mut Session, _: &Error, _: &mut Context) -> FailToProxy {
+        FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        }
+    }
+
+    /// `logging` tells.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, context: &mut Context) {
@@ -320,6 +406,7 @@ impl ProxyHttp for Edge {
             route = context.route.name(),
             status = status.as_u16(),
             problem = context.problem.map(ProblemKind::name),
+            broken_by = context.broken.map(BrokenBy::name),
             bytes = session.body_bytes_sent(),
             duration_ms = elapsed.as_secs_f64() * 1000.0,
             request_id = context.request_id,

@@ -89,6 +89,8 @@ impl Front {
             trace_id = &*trace.0,
             "request refused by its head"
         );
+        // A problem is never streamed.
+        let body = reply.body.whole().cloned().unwrap_or_default();
         let mut head = format!(
             "HTTP/1.1 {} {}\r\n",
             status.as_u16(),
@@ -102,12 +104,10 @@ impl Front {
         }
         head.push_str(&format!(
             "content-length: {}\r\nconnection: close\r\n\r\n",
-            reply.body.len()
+            body.len()
         ));
         let farewell = async {
-            stream
-                .write_all(&[head.as_bytes(), &reply.body].concat())
-                .await?;
+            stream.write_all(&[head.as_bytes(), &body].concat()).await?;
             stream.flush().await?;
             AsyncWriteExt::shutdown(&mut stream).await?;
             let (mut read, mut sink) = (0, [0; 4096]);

@@ -33,12 +33,37 @@ struct KindLabels {
     kind: &'static str,
 }
 
+/// Who ended a streamed reply before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokenBy {
+    /// It has gone, or took too long for a piece.
+    Client,
+    /// An error, or the deadline, behind us.
+    Server,
+}
+
+impl BrokenBy {
+    /// Its label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BrokenLabels {
+    by: &'static str,
+}
+
 /// Every metric of the edge; other parts add theirs to the same registry.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     problems: Family<KindLabels, Counter>,
+    broken_off: Family<BrokenLabels, Counter>,
     /// Requests whose handler panicked.
     pub panics: Counter,
     /// Requests that are being answered.
@@ -60,6 +85,7 @@ impl Default for Metrics {
             requests: Family::default(),
             durations,
             problems: Family::default(),
+            broken_off: Family::default(),
             panics: Counter::default(),
             in_flight: Gauge::default(),
             catalog_revision: Gauge::default(),
@@ -81,6 +107,11 @@ impl Default for Metrics {
             "problems",
             "Problems answered (kind)",
             metrics.problems.clone(),
+        );
+        r.register(
+            "replies_broken_off",
+            "Streamed replies that did not come to their end (by: client, server)",
+            metrics.broken_off.clone(),
         );
         r.register("panics", "Handlers that panicked", metrics.panics.clone());
         r.register(
@@ -130,6 +161,13 @@ impl Metrics {
     pub fn problem(&self, kind: ProblemKind) {
         self.problems
             .get_or_create(&KindLabels { kind: kind.name() })
+            .inc();
+    }
+
+    /// Counts one streamed reply that did not come to its end.
+    pub fn broken_off(&self, by: BrokenBy) {
+        self.broken_off
+            .get_or_create(&BrokenLabels { by: by.name() })
             .inc();
     }
 

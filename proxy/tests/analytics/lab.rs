@@ -276,7 +276,7 @@ impl Lab {
         let reply =
             analytics::handle(analytics, &self.caller(tenant), &request, &self.module).await?;
         assert_eq!(reply.status, 200);
-        Ok(String::from_utf8(reply.body.to_vec()).unwrap())
+        Ok(String::from_utf8(reply.body.whole().unwrap().to_vec()).unwrap())
     }
 
     /// What a request is refused with.

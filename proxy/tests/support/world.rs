@@ -5,12 +5,13 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use base64::Engine as _;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use model::{Action, Catalog, ModuleModel, Permission, Revision, TenantId};
 use proxy::{
     caller::{Caller, TraceId},
     data::{self, CatalogSource, CursorKeys, Data, Flights, Target},
-    exchange::{Reply, Request},
+    exchange::{Body, Reply, Request},
     hooks::{HookMetrics, Hooks},
     postgres::{Database, DatabaseConfig},
     problem::PROBLEM_BASE_DEFAULT,
@@ -327,9 +328,17 @@ pub async fn send_to(
         headers,
         body,
     } = reply.unwrap_or_else(|problem| problem.into_reply(PROBLEM_BASE_DEFAULT, &caller.trace));
+    let bytes = match body {
+        Body::Whole(bytes) => bytes.to_vec(),
+        Body::Stream(pieces) => {
+            let pieces: Vec<_> = pieces.collect().await;
+            let pieces: Result<Vec<_>, _> = pieces.into_iter().collect();
+            pieces.expect("the stream comes to its end").concat()
+        }
+    };
     Seen {
         status,
         headers,
-        text: String::from_utf8(body.to_vec()).unwrap(),
+        text: String::from_utf8(bytes).unwrap(),
     }
 }

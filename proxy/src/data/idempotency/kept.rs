@@ -9,7 +9,7 @@ use sql::{
 
 use super::key::{Keyed, Name};
 use crate::{
-    exchange::Reply,
+    exchange::{Body, Reply},
     postgres::Row,
     problem::{Problem, ProblemKind},
 };
@@ -19,7 +19,11 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The statement that keeps a reply; 413 when it is too large for that, before anything is committed.
 pub(in crate::data) fn encode(name: &Name, reply: &Reply) -> Result<Statement, Problem> {
-    if reply.body.len() > ANSWER_BYTES_MAX {
+    let body = reply
+        .body
+        .whole()
+        .ok_or_else(|| Problem::new(ProblemKind::Internal, "The answer to a write is streamed."))?;
+    if body.len() > ANSWER_BYTES_MAX {
         let detail = format!(
             "The answer has more than {ANSWER_BYTES_MAX} bytes, too many to be kept for an Idempotency-Key; \
              nothing was written. Ask for return=minimal, or for fewer fields."
@@ -29,7 +33,7 @@ pub(in crate::data) fn encode(name: &Name, reply: &Reply) -> Result<Statement, P
     let answer = FirstAnswer {
         status: reply.status.as_u16(),
         headers: &headers_text(&reply.headers),
-        body: &STANDARD.encode(&reply.body),
+        body: &STANDARD.encode(body),
     };
     Ok(idempotency::keep(&name.as_key(), &answer))
 }
@@ -77,7 +81,7 @@ impl Kept {
             HeaderName::from_static("idempotency-replayed"),
             HeaderValue::from_static("true"),
         );
-        reply.body = STANDARD.decode(next()?).ok()?.into();
+        reply.body = Body::from(STANDARD.decode(next()?).ok()?);
         Some(Self::Same(reply))
     }
 }
