@@ -136,10 +136,10 @@ impl Encoder {
         Ok(())
     }
 
-    fn object<'v>(
+    fn object(
         &self,
         object: &Object,
-        values: &mut dyn Iterator<Item = Option<&'v [u8]>>,
+        values: &mut dyn Iterator<Item = Option<&[u8]>>,
         out: &mut Vec<u8>,
     ) -> Result<(), UnknownForm> {
         let mut passed = 0;
@@ -152,10 +152,10 @@ impl Encoder {
     }
 
     /// Writes a field; `passed` counts the values that are behind.
-    fn part<'v>(
+    fn part(
         &self,
         part: &Part,
-        values: &mut dyn Iterator<Item = Option<&'v [u8]>>,
+        values: &mut dyn Iterator<Item = Option<&[u8]>>,
         passed: &mut usize,
         out: &mut Vec<u8>,
     ) -> Result<(), UnknownForm> {

@@ -90,7 +90,7 @@ async fn a_value_has_the_same_text_everywhere() {
     let thing = json!({
         "a_bool": true, "a_int16": -1, "a_int64": 9223372036854775807_i64, "a_float64": 1.5,
         "a_text": "a \"quoted\", text\r\nNULL", "a_date": "2026-01-02",
-        "a_timestamp": "2026-01-02T03:04:05.6Z", "a_time": "03:04:05", "a_json": {"k": ["v", null, 1.10]},
+        "a_timestamp": "2026-01-02T03:04:05.6Z", "a_time": "03:04:05", "a_json": {"k": ["v", null, 1.25]},
         "a_bytes": "AP8Q", "a_enum": "x", "a_inet": "10.0.0.1", "texts": ["a", "b,\"c"], "numbers": [1, 2],
     });
     world.create(A, "things", thing).await;
@@ -106,7 +106,7 @@ async fn a_value_has_the_same_text_everywhere() {
     assert_eq!(
         rows[1..3].concat(),
         "true,-1,9223372036854775807,1.5,\"a \"\"quoted\"\", text\r\nNULL\",2026-01-02,2026-01-02T03:04:05.600000Z,\
-         03:04:05.000000,\"{\"\"k\"\": [\"\"v\"\", null, 1.10]}\",AP8Q,x,10.0.0.1,\"[\"\"a\"\",\"\"b,\\\"\"c\"\"]\",\"[1,2]\"\r\n"
+         03:04:05.000000,\"{\"\"k\"\": [\"\"v\"\", null, 1.25]}\",AP8Q,x,10.0.0.1,\"[\"\"a\"\",\"\"b,\\\"\"c\"\"]\",\"[1,2]\"\r\n"
     );
     let nulls = |text: &str, json: &str| {
         format!("NULL,NULL,NULL,NULL,{text},NULL,NULL,NULL,{json},NULL,NULL,NULL,NULL,NULL\r\n")

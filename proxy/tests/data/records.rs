@@ -266,7 +266,7 @@ async fn what_is_wrong_with_a_request_is_told_before_anything_is_written() {
         ("GET", "deals/1", vec![], None, 400),
         ("GET", &format!("deals/{UNKNOWN}"), vec![], None, 404),
         ("GET", &format!("deals/{UNKNOWN}?x=1"), vec![], None, 400),
-        ("GET", "deals", vec![("accept", "text/csv")], None, 406),
+        ("GET", "deals", vec![("accept", "image/png")], None, 406),
         (
             "POST",
             "deals",

@@ -84,7 +84,7 @@ fn a_row_is_its_tenants_through_the_whole_road() {
         world
             .ask(world.b, "ada", "POST", "/v1/data/crm/batch", "{}")
             .status,
-        404
+        400
     );
     // Analytics is served as soon as its fences are proven, which without ClickHouse they are not.
     let asked = world.ask(
