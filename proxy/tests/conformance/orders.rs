@@ -90,7 +90,7 @@ pub async fn walk(lab: &Lab, target: &str, limit: usize) -> (Vec<String>, Vec<St
             ))
             .await;
         }
-        if last["meta"].get("prevCursor").is_some() != !cursor.is_empty() && !ids.is_empty() {
+        if last["meta"].get("prevCursor").is_some() == cursor.is_empty() && !ids.is_empty() {
             lab.fail(format!(
                 "prevCursor is on all pages but the first: {target}{cursor} {}",
                 last["meta"]

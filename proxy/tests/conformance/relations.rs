@@ -3,7 +3,7 @@
 use super::{
     kinds::KINDS,
     lab::Lab,
-    shapes::{json_of, record},
+    shapes::{Shown, json_of, record},
 };
 
 /// The JSON of a list of records from SQL, in an order.
@@ -46,7 +46,7 @@ async fn related_records_are_nested_as_sql_joins_them() {
     );
     let flights = "oracle.flights f order by f.number limit 50";
     #[rustfmt::skip]
-    let cases: Vec<(&str, Vec<(&str, &str)>, String)> = vec![
+    let cases: Vec<(&str, Vec<Shown<'_>>, String)> = vec![
         ("flights?select=number&order=number&include=origin(select=iata)", vec![NUMBER, ("origin", &origin)], flights.into()),
         ("flights?select=number&order=number&include=origin(select=iata),destination(select=iata)",
             vec![NUMBER, ("origin", &origin), ("destination", &destination)], flights.into()),

@@ -5,8 +5,11 @@ use super::{
     lab::Lab,
 };
 
-/// SQL of a record: names with the SQL of their JSON text.
-pub fn record(fields: &[(&str, &str)]) -> String {
+/// A name in a record, and the SQL of its JSON text.
+pub type Shown<'a> = (&'a str, &'a str);
+
+/// SQL of a record.
+pub fn record(fields: &[Shown<'_>]) -> String {
     let fields: Vec<_> = fields
         .iter()
         .map(|(name, json)| format!("'\"{name}\":' || coalesce({json}, 'null')"))
@@ -66,7 +69,7 @@ async fn every_value_comes_back_exactly() {
 
 /// Target and the SQL of its rows; `{…}` lists names with the SQL of their JSON.
 #[rustfmt::skip]
-const SELECTS: &[(&str, &[(&str, &str)], &str)] = &[
+const SELECTS: &[(&str, &[Shown<'_>], &str)] = &[
     ("flights?select=number,delay&order=number&limit=9",
         &[("number", "to_json(number)::text"), ("delay", "delay::text")], "flights order by number limit 9"),
     ("flights?select=delay,number&order=number&limit=9",
