@@ -254,7 +254,7 @@ impl Call<'_> {
     fn failure(&self, stopped: Stopped) -> Failure {
         stopped.into_failure(|error| {
             let of_filter = match &error {
-                DatabaseError::Invalid { code, .. } => {
+                DatabaseError::Invalid { code, .. } | DatabaseError::Unexpected { code, .. } => {
                     refusal::of_filter(&self.request.query, code)
                 }
                 _ => None,

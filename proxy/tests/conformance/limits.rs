@@ -2,7 +2,7 @@
 //! asked. Those of bodies and heads are judged with the chain (`edge::framing`).
 
 use super::lab::{Lab, pair};
-use crate::support::{database::run, world::A};
+use crate::support::world::A;
 
 /// A target and the error one past the bound, `at(bound)` and `at(bound + 1)`.
 type Limit = (&'static str, usize, fn(usize) -> String, &'static str);
@@ -133,15 +133,7 @@ async fn every_limit_holds_at_its_bound_and_not_past_it() {
 async fn what_is_over_a_limit_is_refused_without_the_database() {
     let lab = Lab::new().await;
     // Nothing is connected any more and nothing can connect: whoever asks the database now cannot answer.
-    let name = &lab.world.database.name;
-    let mut admin = lab.world.database.admin().await;
-    run(
-        &mut admin,
-        &format!("alter database {name} allow_connections false"),
-    )
-    .await;
-    let close = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'septem_app' and datname = current_database()";
-    run(&mut admin, close).await;
+    lab.world.database.close().await;
     for (_, bound, at, error) in LIMITS {
         lab.refused(&at(bound + 1), &[error]).await;
     }
@@ -162,10 +154,6 @@ async fn what_is_over_a_limit_is_refused_without_the_database() {
     }
     let asked = lab.world.send(A, "GET", "flights", None).await;
     assert_eq!(asked.status, 503, "the database is away: {}", asked.text);
-    run(
-        &mut admin,
-        &format!("alter database {name} allow_connections true"),
-    )
-    .await;
+    lab.world.database.allow_connections(true).await;
     lab.finish().await;
 }

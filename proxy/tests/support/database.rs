@@ -56,6 +56,31 @@ impl TestDatabase {
     pub async fn admin(&self) -> PgConnection {
         PgConnection::connect(&self.admin_url).await.unwrap()
     }
+
+    /// Ends every connection of the proxy's role, and lets nobody connect until told otherwise.
+    pub async fn close(&self) {
+        self.allow_connections(false).await;
+        let mut server = PgConnection::connect(&variable("DATABASE_URL"))
+            .await
+            .unwrap();
+        let end = format!(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{}' and usename = 'septem_app'",
+            self.name
+        );
+        run(&mut server, &end).await;
+        server.close().await.unwrap();
+    }
+
+    /// Undoes or does what [`Self::close`] begins with.
+    pub async fn allow_connections(&self, allow: bool) {
+        // No session may close the database that it is in.
+        let mut server = PgConnection::connect(&variable("DATABASE_URL"))
+            .await
+            .unwrap();
+        let statement = format!("alter database {} allow_connections {allow}", self.name);
+        run(&mut server, &statement).await;
+        server.close().await.unwrap();
+    }
 }
 
 impl Drop for TestDatabase {

@@ -195,24 +195,28 @@ impl Scope<'_> {
         binds.finish(format!("select {values} from ({rows}) p order by {order}"))
     }
 
-    /// The statement that tells whether there is any row from a place on.
+    /// The statement that tells whether there is any row from a place on: true, or else null.
+    ///
+    /// Not by `exists`, which drops an order: the planner then scans the table for a row that it takes to be common,
+    /// through all the rows that stand before the place.
     pub fn any(&self, order: &[SortKey], start: Start<'_>) -> Statement {
         let mut binds = Binds::new(&self.tenant);
-        let rows = self.select(&mut binds, "");
+        let rows = self.select(&mut binds, "true ");
         let outer = quote(&self.model.model);
         let keys: Vec<_> = order
             .iter()
             .map(|k| binds.sort_expression(k, &outer))
             .collect();
         let branches = position::branches(&mut binds, order, &keys, start);
-        let exists: Vec<_> = match branches.is_empty() {
-            true => vec![format!("exists ({rows})")],
+        let tail = format!("order by {} limit 1", order_by(order, &keys));
+        let first: Vec<_> = match branches.is_empty() {
+            true => vec![format!("({rows} {tail})")],
             false => branches
                 .iter()
-                .map(|b| format!("exists ({rows} and {b})"))
+                .map(|b| format!("({rows} and {b} {tail})"))
                 .collect(),
         };
-        binds.finish(format!("select {}", exists.join(" or ")))
+        binds.finish(format!("select {}", first.join(" or ")))
     }
 
     /// The statement that counts exactly: rows, or combinations of columns.

@@ -450,6 +450,14 @@ fn shapes() {
             scope(&[]).page(&page(&by_id, Start::At(&values[2..])))
         ),
         (
+            "any row from a row on",
+            scope(&[]).any(&by_id, Start::At(&values[2..]))
+        ),
+        (
+            "any row from a row on, of computed keys",
+            scope(&[]).any(&down, Start::At(&values))
+        ),
+        (
             "by offset",
             scope(&[]).page(&Page {
                 offset: 7,
