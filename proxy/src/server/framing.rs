@@ -4,6 +4,7 @@
 //! `Content-Length`, a space in the target. A proxy that differs from its neighbours in what a request is can be
 //! used to smuggle one, so what is ambiguous ends here, and the connection with it.
 
+use super::target;
 use crate::{
     exchange::METHODS,
     problem::{Problem, ProblemKind},
@@ -87,8 +88,14 @@ impl<'a> StartLine<'a> {
             problem.allow = Some(METHODS);
             return Err(problem);
         }
-        let visible = !target.is_empty() && target.iter().all(|b| b.is_ascii_graphic());
-        if !visible || target.contains(&b'#') {
+        // Beyond what a URI may hold, a path and its query may have what `target::escape` makes a URI of.
+        let is_visible = match target.starts_with(b"/") {
+            true => target.iter().all(|b| b.is_ascii_graphic() || !b.is_ascii()),
+            false => target
+                .iter()
+                .all(|b| b.is_ascii_graphic() && !target::is_escaped(*b)),
+        };
+        if target.is_empty() || !is_visible || target.contains(&b'#') {
             return Err(bad("The request target is malformed."));
         }
         Ok(Self { target, is_1_0 })
@@ -221,6 +228,7 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked \r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e4}\tb\r\nY:\r\n\r\n",
             "BREW / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /v1/x?extra->>\"a\"=eq.{\u{e4}} HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
             assert_eq!(status_of(head), None, "{head:?}");
         }
@@ -241,6 +249,8 @@ mod tests {
             "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /\t HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/<b> HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/\u{e4} HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
             "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\n",

@@ -1,5 +1,5 @@
 //! A connection before the server library has it: the head of each request is read here, in bounded time and space,
-//! and refused by [`framing`] or handed on byte for byte.
+//! and refused by [`framing`] or handed on byte for byte, but for what no URI holds in the target ([`target::escape`]).
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -21,7 +21,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{app::Edge, framing};
+use super::{app::Edge, framing, target};
 use crate::{
     caller::TraceId,
     chain::route::RouteClass,
@@ -186,9 +186,14 @@ async fn read_head(stream: &mut Stream) -> Head {
             }
             match framing::end_of_head(&bytes) {
                 Ok(Some(end)) => {
-                    let checked = framing::check(&bytes[..end]);
-                    return checked
-                        .map_or_else(Head::Refused, |()| Head::Fit(std::mem::take(&mut bytes)));
+                    if let Err(problem) = framing::check(&bytes[..end]) {
+                        return Head::Refused(problem);
+                    }
+                    let all = std::mem::take(&mut bytes);
+                    return Head::Fit(match target::escape(&all[..end]) {
+                        None => all,
+                        Some(head) => [head.as_slice(), &all[end..]].concat().as_slice().into(),
+                    });
                 }
                 Ok(None) => {}
                 Err(problem) => return Head::Refused(problem),

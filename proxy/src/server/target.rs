@@ -1,6 +1,6 @@
 //! The request target, split and decoded.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use crate::problem::{Problem, ProblemKind};
 
@@ -13,6 +13,36 @@ pub struct Target {
     pub raw_path: String,
     /// Decoded parameters in order; `+` is a space.
     pub query: Vec<(String, String)>,
+}
+
+/// What a URI cannot hold and clients send all the same, such as `extra->>name` or an array's braces: it is taken as
+/// if it had come percent-encoded, as browsers send it (WHATWG URL, percent-encode sets).
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Whether a byte of a request target is one that no URI holds.
+pub fn is_escaped(byte: u8) -> bool {
+    percent_encode(&[byte], ESCAPED).next() != std::str::from_utf8(&[byte]).ok()
+}
+
+/// The head with its target made a URI; `None` where it is one already. The head is one that framing has passed.
+pub fn escape(head: &[u8]) -> Option<Vec<u8>> {
+    let from = head.iter().position(|b| *b == b' ')? + 1;
+    let to = from + head[from..].iter().position(|b| *b == b' ')?;
+    let target = &head[from..to];
+    if !target.iter().any(|b| is_escaped(*b)) {
+        return None;
+    }
+    let escaped = percent_encode(target, ESCAPED).to_string();
+    Some([&head[..from], escaped.as_bytes(), &head[to..]].concat())
 }
 
 fn refuse(detail: &str) -> Problem {
@@ -95,6 +125,26 @@ mod tests {
             "/x/../v1/schema",
         ] {
             assert_eq!(parse(outside).unwrap().path, None, "{outside}");
+        }
+    }
+
+    #[test]
+    fn what_no_uri_holds_is_escaped() {
+        let escaped = |head: &str| escape(head.as_bytes()).map(|h| String::from_utf8(h).unwrap());
+        for (sent, target) in [
+            ("/v1/x?a->>b=eq.{1}", "/v1/x?a-%3E%3Eb=eq.%7B1%7D"),
+            ("/v1/\u{e4}?\"|^`\\<", "/v1/%C3%A4?%22%7C%5E%60%5C%3C"),
+            ("/%3E?>%", "/%3E?%3E%"),
+        ] {
+            let head = |target| format!("GET {target} HTTP/1.1\r\nX: {{>}}\r\n\r\n");
+            assert_eq!(escaped(&head(sent)), Some(head(target)));
+        }
+        for whole in [
+            "GET /v1/x?a=(1,*)!~'$;:@[]&b=%2B HTTP/1.1\r\nX: {\r\n\r\n",
+            "",
+            " ",
+        ] {
+            assert_eq!(escaped(whole), None, "{whole}");
         }
     }
 

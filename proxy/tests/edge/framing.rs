@@ -166,6 +166,45 @@ fn too_much_is_refused_by_its_own_name() {
 }
 
 #[test]
+fn a_target_may_hold_what_no_uri_does() {
+    let world = World::open();
+    let token = bearer(world.a, "ada");
+    let mut connection = Connection::open(world.proxy.address);
+    for key in ["größe", "a>b", "{\"x\"}"] {
+        for (method, body, status) in [("PUT", r#"{"value":1}"#, 204), ("GET", "", 200)] {
+            let length = body.len();
+            connection.send(
+                format!(
+                    "{method} /v1/cache/{key} HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+                )
+                .as_bytes(),
+            );
+            assert_eq!(
+                connection.answer(false).unwrap().status,
+                status,
+                "{method} {key}"
+            );
+        }
+    }
+    assert_eq!(
+        world
+            .get(world.a, "ada", "/v1/cache/gr%C3%B6%C3%9Fe")
+            .status,
+        200
+    );
+    // Not UTF-8: decoded, and refused like its encoded form.
+    connection.send(
+        &[
+            b"GET /v1/cache/\xff HTTP/1.1\r\nHost: a\r\nAuthorization: ",
+            token.as_bytes(),
+            b"\r\n\r\n",
+        ]
+        .concat(),
+    );
+    assert_eq!(connection.answer(false).unwrap().status, 400);
+}
+
+#[test]
 fn good_bodies_come_in_every_legal_form() {
     let world = World::open();
     let token = bearer(world.a, "ada");
