@@ -19,6 +19,9 @@ trap leave EXIT
 
 # Deals that the tour makes and removes have numbers from here on; Northwind's end at 11077.
 TOUR_NUMBER=990001
+# The tour's own company, and a key that no earlier tour has used.
+TOUR_CODE=TOUR
+TOUR_KEY=$(date +%s)
 # Rows that the loader made, so that others which somebody has added do not count.
 LOADED='"filters": {"created_by": "eq.northwind"}'
 export ACME=0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01 GLOBEX=0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e02
@@ -51,19 +54,18 @@ make_tokens() {
   printf '%s$ TOKEN_B=$(make -s token TENANT=%s USER=grace)%s\n' "$BOLD" "$GLOBEX" "$PLAIN"
 }
 
-# An interrupted tour leaves its deals behind; the totals below must not count them.
-remove_tour_deals() {
-  curl "$SEPTEM_URL/v1/data/crm/deals?order_number=gte.$TOUR_NUMBER&select=id&limit=100" -H "Authorization: Bearer $TOKEN"
-  expect 200
-  for id in $(answer '" ".join(r["id"] for r in d["data"])'); do
-    curl -X DELETE "$SEPTEM_URL/v1/data/crm/deals/$id" -H "Authorization: Bearer $TOKEN"
+# An interrupted tour leaves its records behind; the totals below must not count them.
+remove_tour_records() {
+  local target
+  for target in "deals?order_number=gte.$TOUR_NUMBER" "companies?code=eq.$TOUR_CODE"; do
+    curl -X DELETE "$SEPTEM_URL/v1/data/crm/$target" -H "Authorization: Bearer $TOKEN" -H 'Prefer: return=minimal'
     expect 204
   done
 }
 
 load_northwind() {
   step 'Load Northwind through the HTTP API' proxy 'make status; the message above names the request that failed'
-  remove_tour_deals
+  remove_tour_records
   say 'Customers become companies and contacts, orders become deals: all for acme, the German and French for globex.'
   node "$DEMO/northwind/load.mjs" "$WORK/totals.json" || fail 'the loader stopped'
   WRITTEN_AT=$(date +%s.%N)

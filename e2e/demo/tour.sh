@@ -3,7 +3,10 @@
 tour() {
   tour_resources
   tour_reading
+  tour_relations
   tour_writing
+  tour_batch
+  tour_export
   tour_fence
   tour_analytics
   tour_freshness
@@ -45,6 +48,14 @@ tour_reading() {
   COMPANY=$(answer 'd["data"]["company_id"]')
 }
 
+tour_relations() {
+  step 'Companies with their largest deals, in one statement' proxy 'make logs PART=proxy'
+  run 'curl "$SEPTEM_URL/v1/data/crm/companies?order=name&limit=2&select=name,country&include=deals!inner(select=title,amount;amount=gt.9000;order=amount.desc)" \
+    -H "Authorization: Bearer $TOKEN"'
+  expect 200 'only companies with such deals, only such deals' \
+    'len(d["data"]) == 2 and all(r["deals"] and all(Decimal(str(x["amount"])) > 9000 for x in r["deals"]) for r in d["data"])'
+}
+
 tour_writing() {
   step 'Create' proxy 'the answer names the field that is refused'
   run "curl \"\$SEPTEM_URL/v1/data/crm/deals\" -H \"Authorization: Bearer \$TOKEN\" -H 'Content-Type: application/json' -d '{
@@ -71,6 +82,34 @@ tour_writing() {
   [ "$(psql "$DATABASE_URL" -Atc "select deleted_at is not null from crm.deals where id = '$id'")" = t ] ||
     fail 'the row is not kept in PostgreSQL with deleted_at'
   printf '%s  ✓ its row is kept in PostgreSQL, marked deleted%s\n' "$GREEN" "$PLAIN"
+}
+
+tour_batch() {
+  step 'A company and its first deal, in one transaction, safe to send again' proxy 'make logs PART=proxy'
+  local batch="curl \"\$SEPTEM_URL/v1/data/crm/batch\" -H \"Authorization: Bearer \$TOKEN\" -H 'Idempotency-Key: tour-$TOUR_KEY' \\
+    -H 'Content-Type: application/json' -H 'Prefer: return=representation' -d '{\"operations\": [
+      {\"op\": \"create\", \"model\": \"companies\", \"ref\": \"new\", \"data\": {\"code\": \"$TOUR_CODE\", \"name\": \"Tour Ltd\"}},
+      {\"op\": \"create\", \"model\": \"deals\", \"data\": {\"title\": \"Tour: opening order\", \"order_number\": 990003,
+        \"amount\": \"10.00\", \"ordered_on\": \"2014-05-07\", \"company_id\": {\"\$ref\": \"new.id\"}}}]}'"
+  run "$batch" 8
+  expect 200 'the deal is the new company'"'"'s' 'd["data"][1]["company_id"] == d["data"][0]["id"]'
+  local id
+  id=$(answer 'd["data"][0]["id"]')
+  eval "$batch"
+  expect 200 'sent again it is answered, and not written, again' \
+    "h['idempotency-replayed'] == 'true' and d['data'][0]['id'] == '$id'"
+
+  step 'Delete by filter' proxy 'make logs PART=proxy'
+  run "curl -X DELETE \"\$SEPTEM_URL/v1/data/crm/deals?order_number=eq.990003\" -H \"Authorization: Bearer \$TOKEN\" -H 'Prefer: return=minimal, max-affected=1'"
+  expect 204
+  curl -X DELETE "$SEPTEM_URL/v1/data/crm/companies/$id" -H "Authorization: Bearer $TOKEN"
+  expect 204
+}
+
+tour_export() {
+  step 'Everything, as CSV, streamed' proxy 'make logs PART=proxy'
+  run 'curl "$SEPTEM_URL/v1/data/crm/deals?order=order_number&select=order_number,title,amount,tags" -H "Authorization: Bearer $TOKEN" -H "Accept: text/csv"' 4
+  expect 200 'a line for each deal' "len(text.splitlines()) == 1 + totals['acme']['deals']"
 }
 
 tour_fence() {

@@ -4,7 +4,7 @@ answer.py show <dir> <lines>          print status, telling headers and body, at
 answer.py check <dir> <expression>    exit 0 when the Python expression holds
 answer.py get <dir> <expression>      print the expression's value
 
-In expressions: d is the body as JSON, h the headers in lower case, status the status, totals what the loader computed.
+In expressions: d is the body as JSON, text as it came, h the headers in lower case, status the status, totals what the loader computed.
 """
 
 import json
@@ -91,10 +91,11 @@ def main():
     verb, folder, argument = sys.argv[1:4]
     if verb == "show":
         return show(folder, int(argument))
-    status_line, headers, _, data = load(folder)
+    status_line, headers, body, data = load(folder)
     totals = read(os.path.join(folder, "totals.json"))
     names = {
         "d": data,
+        "text": body,
         "h": headers,
         "status": int((status_line.split() + ["0", "0"])[1]),
         "totals": json.loads(totals) if totals else None,
