@@ -1,5 +1,6 @@
 //! Reading: one page of a model, one row, a count.
 
+mod count;
 mod output;
 mod position;
 mod related;
@@ -217,40 +218,6 @@ impl Scope<'_> {
                 .collect(),
         };
         binds.finish(format!("select {}", first.join(" or ")))
-    }
-
-    /// The statement that counts exactly: rows, or combinations of columns.
-    pub fn count(&self, distinct: Option<&[Output]>) -> Statement {
-        let mut binds = Binds::new(&self.tenant);
-        let text = match distinct {
-            None => self.select(&mut binds, "count(*) "),
-            Some(_) => format!(
-                "select count(*) from ({}) counted",
-                self.counted(&mut binds, distinct)
-            ),
-        };
-        binds.finish(text)
-    }
-
-    /// The statement that counts exactly as far as `most`, and answers one more than that where there are more.
-    pub fn count_up_to(&self, most: u32, distinct: Option<&[Output]>) -> Statement {
-        let mut binds = Binds::new(&self.tenant);
-        let rows = self.counted(&mut binds, distinct);
-        let text = format!("select count(*) from ({rows} limit {}) counted", most + 1);
-        binds.finish(text)
-    }
-
-    /// The statement that answers, as JSON, how many rows the planner expects. `explain` plans when it runs, with the
-    /// tenant and all values as constants, so one text serves every tenant.
-    pub fn count_planned(&self, distinct: Option<&[Output]>) -> Statement {
-        let mut binds = Binds::new(&self.tenant);
-        let rows = self.counted(&mut binds, distinct);
-        binds.finish(format!("explain (format json) {rows}"))
-    }
-
-    fn counted(&self, binds: &mut Binds, distinct: Option<&[Output]>) -> String {
-        let what = distinct.map(|outputs| format!("distinct {} ", binds.outputs(outputs)));
-        self.select(binds, &what.unwrap_or_default())
     }
 
     fn select(&self, binds: &mut Binds, what: &str) -> String {

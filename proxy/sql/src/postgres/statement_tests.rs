@@ -471,7 +471,8 @@ fn shapes() {
         ),
         ("count of distinct", scope(&[]).count(Some(&pair))),
         ("count of what is kept", scope(&nested).count(None)),
-        ("count as far as", scope(&[]).count_up_to(1000, None)),
-        ("count as planned", scope(&[]).count_planned(None)),
+        ("count as far as", scope(&[]).count_up_to(1000)),
+        ("count of a sample", scope(&nested).count_sample(5_000)),
+        ("count as planned", scope(&[]).count_planned()),
     ]));
 }
