@@ -168,6 +168,11 @@ impl Chain {
                 let id = id.as_deref();
                 data::handle(data, caller, request, module, Target::Model { model, id }).await
             }
+            Route::Restore { module, model, id } => {
+                let data = parts.data.get().ok_or_else(starting)?;
+                let target = Target::Restore { model, id };
+                data::handle(data, caller, request, module, target).await
+            }
             Route::Batch { module } => {
                 let data = parts.data.get().ok_or_else(starting)?;
                 data::handle(data, caller, request, module, Target::Batch).await
@@ -190,6 +195,7 @@ fn is_known(catalog: &Catalog, tenant: TenantId, route: &Route) -> bool {
     let installed = |module: &str| tenant.modules.contains(module);
     match route {
         Route::Data { module, model, .. }
+        | Route::Restore { module, model, .. }
         | Route::Schema {
             module: Some(module),
             model: Some(model),

@@ -30,9 +30,11 @@ mod patch;
 mod pg_array;
 mod plan;
 pub(crate) mod prefer;
+mod reach;
 mod record;
 mod refusal;
 mod relation;
+mod restore;
 mod select;
 mod session;
 mod split;
@@ -92,9 +94,21 @@ pub enum Target<'a> {
         /// The record.
         id: Option<&'a str>,
     },
+    /// `/v1/data/{module}/{model}/{id}/restore`.
+    Restore {
+        /// The model.
+        model: &'a str,
+        /// The record.
+        id: &'a str,
+    },
     /// `/v1/data/{module}/batch`.
     Batch,
 }
+
+/// What a model's path takes.
+const OF_ALL: &str = "GET, HEAD, POST, PATCH, DELETE";
+/// What a record's path takes.
+const OF_ONE: &str = "GET, HEAD, PATCH, DELETE";
 
 /// Answers a request to a module's data.
 ///
@@ -155,21 +169,26 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     async fn answer(&self, catalog: &Catalog) -> Result<Reply, Failure> {
-        let Target::Model { model, id } = self.target else {
-            return batch::batch(self, catalog).await;
+        let (model, id, restores) = match self.target {
+            Target::Batch => return batch::batch(self, catalog).await,
+            Target::Restore { model, id } => (model, Some(id), true),
+            Target::Model { model, id } => (model, id, false),
         };
         let model = catalog
             .model(&self.caller.tenant, self.module, model)
             .ok_or_else(Problem::not_found)?;
         let call = self.call(catalog, model);
         let reply = match (&self.request.method, id) {
+            (_, Some(id)) if restores => restore::restore(&call, id).await,
             (&Method::GET | &Method::HEAD, None) => list::list(&call).await,
             (&Method::GET | &Method::HEAD, Some(id)) => get::get(&call, id).await,
             (&Method::POST, None) => create::create(&call).await,
+            (&Method::PATCH, None) => patch::several::patch(&call).await,
+            (&Method::DELETE, None) => delete::filtered::delete(&call).await,
             (&Method::PATCH, Some(id)) => patch::patch(&call, id).await,
             (&Method::DELETE, Some(id)) => delete::delete(&call, id).await,
             (&Method::PUT, Some(_)) => {
-                let problem = Problem::method_not_allowed("GET, HEAD, PATCH, DELETE");
+                let problem = Problem::method_not_allowed(OF_ONE);
                 let detail = "A record is not replaced as a whole; change it with PATCH.";
                 Err(Problem {
                     detail: detail.to_owned(),
@@ -177,8 +196,8 @@ impl Asked<'_> {
                 }
                 .into())
             }
-            (_, None) => Err(Problem::method_not_allowed("GET, HEAD, POST").into()),
-            (_, Some(_)) => Err(Problem::method_not_allowed("GET, HEAD, PATCH, DELETE").into()),
+            (_, None) => Err(Problem::method_not_allowed(OF_ALL).into()),
+            (_, Some(_)) => Err(Problem::method_not_allowed(OF_ONE).into()),
         }?;
         let finished = self.session.finish(reply).await;
         finished.map_err(|stopped| call.failure(stopped))
@@ -247,6 +266,12 @@ impl Call<'_> {
     /// Runs statements that write.
     async fn write(&self, statements: Vec<Statement>) -> Result<Answer, Failure> {
         let answer = self.session.write(statements).await;
+        answer.map_err(|stopped| self.failure(stopped))
+    }
+
+    /// Runs statements that write, as one step of a transaction that ends with the request.
+    async fn step(&self, statements: Vec<Statement>) -> Result<Answer, Failure> {
+        let answer = self.session.step(statements).await;
         answer.map_err(|stopped| self.failure(stopped))
     }
 

@@ -46,8 +46,10 @@ pub(crate) struct Occasion<'a> {
     pub caller: &'a Caller,
     /// Whether nothing of it is going to be kept.
     pub dry_run: bool,
-    /// The filter of a write that finds its records itself, as the client wrote it.
+    /// The filter of a write that finds its records itself, as a query string.
     pub filter: Option<&'a str>,
+    /// Whether values of JSON fields are merge patches.
+    pub merge_patch: bool,
 }
 
 /// The records of a write, as hooks see and change them.

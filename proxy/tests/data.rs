@@ -16,6 +16,7 @@ mod paging;
 mod plans;
 mod records;
 mod relations;
+mod several;
 mod shapes;
 mod streams;
 mod tls;

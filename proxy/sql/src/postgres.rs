@@ -4,6 +4,7 @@ pub mod batch;
 mod binds;
 pub mod ddl;
 pub mod delete;
+mod filtered;
 pub mod idempotency;
 pub mod insert;
 pub mod select;
@@ -14,6 +15,7 @@ pub mod update;
 mod statement_tests;
 
 pub use binds::array_literal;
+pub use filtered::Filtered;
 pub use size::RECORD_BYTES_MAX;
 
 use model::{FieldType, Ident, ModelName, ScalarType};

@@ -16,6 +16,15 @@ pub enum Route {
         /// As asked.
         id: Option<String>,
     },
+    /// `data/{module}/{model}/{id}/restore`.
+    Restore {
+        /// As asked.
+        module: String,
+        /// As asked.
+        model: String,
+        /// As asked.
+        id: String,
+    },
     /// `data/{module}/batch`.
     Batch {
         /// As asked.
@@ -109,6 +118,11 @@ impl Route {
                 model: own(model),
                 id: Some(own(id)),
             },
+            ["data", module, model, id, "restore"] => Self::Restore {
+                module: own(module),
+                model: own(model),
+                id: own(id),
+            },
             ["schema"] => Self::Schema {
                 module: None,
                 model: None,
@@ -135,7 +149,7 @@ impl Route {
     /// Its label.
     pub fn class(&self) -> RouteClass {
         match self {
-            Self::Data { .. } | Self::Batch { .. } => RouteClass::Data,
+            Self::Data { .. } | Self::Restore { .. } | Self::Batch { .. } => RouteClass::Data,
             Self::Analytics { .. } => RouteClass::Analytics,
             Self::Schema { .. } | Self::OpenApi | Self::Docs { .. } => RouteClass::Schema,
             Self::Cache { .. } | Self::Invalidate => RouteClass::Cache,
@@ -182,6 +196,7 @@ mod tests {
         check(Method::GET, "data/crm/deals", RouteClass::Data);
         check(Method::GET, "data/crm/deals/1", RouteClass::Data);
         check(Method::POST, "data/crm/batch", RouteClass::Data);
+        check(Method::POST, "data/crm/deals/1/restore", RouteClass::Data);
         check(Method::POST, "data/crm/analytics", RouteClass::Analytics);
         check(Method::GET, "schema", RouteClass::Schema);
         check(Method::GET, "schema/crm/deals", RouteClass::Schema);
@@ -195,7 +210,8 @@ mod tests {
             "data/crm",
             "data/crm/",
             "data//deals",
-            "data/crm/deals/1/restore",
+            "data/crm/deals/1/revive",
+            "data/crm/deals/1/restore/1",
             "schema/a/b/c",
             "cache",
             "cache/",

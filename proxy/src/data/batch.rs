@@ -121,13 +121,15 @@ fn calls<'a>(
 /// transaction: values may come from it, and a hook may change what later operations refer to.
 fn refuse_hooked(calls: &[Call<'_>], operations: &[Operation<'_>]) -> Result<(), Problem> {
     let hooked = |(row, (call, operation)): (usize, (&Call<'_>, &Operation<'_>))| {
-        let event = match operation.kind {
+        let events: &[HookEvent] = match operation.kind {
+            Kind::Create => &[HookEvent::BeforeCreate],
+            Kind::Update => &[HookEvent::BeforeUpdate],
             // As with a single write that merges.
-            Kind::Create | Kind::Upsert => HookEvent::BeforeCreate,
-            Kind::Update => HookEvent::BeforeUpdate,
-            Kind::Delete => HookEvent::BeforeDelete,
+            Kind::Upsert => &[HookEvent::BeforeCreate, HookEvent::BeforeUpdate],
+            Kind::Delete => &[HookEvent::BeforeDelete],
         };
-        call.model.hooks(event).next()?;
+        let mut asked = events.iter().flat_map(|event| call.model.hooks(*event));
+        asked.next()?;
         let message = "has hooks that are asked before a write; write it on its own";
         let error = refuse("model", FieldCode::InvalidValue, message);
         Some(at_row(error, row))

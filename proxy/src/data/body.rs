@@ -8,8 +8,9 @@ mod object;
 mod value;
 
 use model::{Field, FieldType, ModuleModel, ValueUse, parse_value};
+use sql::postgres::update::JsonChange;
 
-pub(super) use format::{Format, OF_CREATE};
+pub(super) use format::{Format, OF_CHANGE, OF_CREATE, OF_PATCH};
 use object::Elements;
 pub(super) use object::Object;
 use value::Given;
@@ -41,18 +42,12 @@ pub(super) enum Purpose {
     Create,
     /// A change of the record that the path names: `version` may be sent, as the one that the client expects.
     Patch,
-    #[allow(
-        dead_code,
-        reason = "writes of several records that are there come next"
-    )]
     /// A change of the record that `id` in the body names; `version` as with [`Self::Patch`].
     PatchById,
-    #[allow(
-        dead_code,
-        reason = "writes of several records that are there come next"
-    )]
     /// A change of every record that a filter finds: neither `id` nor `version`.
     PatchByFilter,
+    /// None: a deletion has no values.
+    Delete,
 }
 
 /// A record as it was meant.
@@ -102,13 +97,18 @@ pub(super) fn parse_body(
         columns: None,
         format: Format::Json,
     };
-    match reading.parse(body)? {
-        Sent::One(input) => Ok(input),
-        Sent::Many(_) => Err(malformed("The body is not a JSON object.")),
-    }
+    reading.one(body)
 }
 
 impl Reading<'_> {
+    /// Reads a body that is one record.
+    pub fn one(&self, body: &[u8]) -> Result<Input, Problem> {
+        match self.parse(body)? {
+            Sent::One(input) => Ok(input),
+            Sent::Many(_) => Err(malformed("The body is not a JSON object.")),
+        }
+    }
+
     /// Reads a body; the rules are those of [`parse_body`], and every error of a record among many names its row.
     pub fn parse(&self, body: &[u8]) -> Result<Sent, Problem> {
         let text = std::str::from_utf8(body).map_err(|_| malformed("The body is not UTF-8."))?;
@@ -121,7 +121,7 @@ impl Reading<'_> {
                         .map_err(|_| malformed("A line of the body is not a JSON object."))
                 }))
             }
-            Format::Json | Format::MergePatch if text.trim_start().starts_with('[') => {
+            Format::Json | Format::MergePatch if self.format.is_of_many(body) => {
                 let Elements(elements) = serde_json::from_str(text).map_err(|_| {
                     malformed("The body is neither a JSON object nor an array of objects.")
                 })?;
@@ -226,7 +226,9 @@ impl Reading<'_> {
                     .collect()
             }
             Purpose::PatchById if !seen.contains("id") => vec!["id"],
-            Purpose::Patch | Purpose::PatchById | Purpose::PatchByFilter => Vec::new(),
+            Purpose::Patch | Purpose::PatchById | Purpose::PatchByFilter | Purpose::Delete => {
+                Vec::new()
+            }
         };
         let required = required.into_iter();
         errors.extend(required.map(|name| refuse(name, FieldCode::Required, "is required")));
@@ -238,7 +240,7 @@ impl Reading<'_> {
         let addresses = match self.purpose {
             Purpose::Patch => name == "version",
             Purpose::PatchById => name == "version" || name == "id",
-            Purpose::Create | Purpose::PatchByFilter => false,
+            Purpose::Create | Purpose::PatchByFilter | Purpose::Delete => false,
         };
         addresses
             || self
@@ -275,7 +277,7 @@ impl Reading<'_> {
         let at = at.ok_or_else(|| crate::query::unknown_field(self.model, name))?;
         let field = &fields[at];
         let value = match (&field.field_type, self.format, given) {
-            (FieldType::Json, Format::MergePatch, Given::Json(raw)) => merge::changes(raw),
+            (FieldType::Json, Format::MergePatch, Given::Json(raw)) => merge::check(raw),
             (field_type, _, given) => value::parse(field_type, given),
         };
         let value = value.map_err(error)?;
@@ -329,6 +331,21 @@ impl Rows {
 
 fn malformed(detail: &str) -> Problem {
     Problem::new(ProblemKind::Validation, detail)
+}
+
+/// How the values of JSON fields are meant; those of a merge patch become the steps that a statement takes.
+pub(super) fn json_change(model: &ModuleModel, format: Format, inputs: &mut [Input]) -> JsonChange {
+    if format != Format::MergePatch {
+        return JsonChange::Replace;
+    }
+    for input in inputs {
+        for (field, value) in model.fields().iter().zip(&mut input.values) {
+            if let (FieldType::Json, Some(Some(patch))) = (&field.field_type, value) {
+                *patch = merge::steps(patch);
+            }
+        }
+    }
+    JsonChange::Merge
 }
 
 /// Every field's value for a new record: what was sent, else what `missing` says.

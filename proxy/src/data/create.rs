@@ -14,9 +14,9 @@ use sql::{
 use super::{
     Call, Failure, accept,
     body::{self, Format, Input, Purpose, Reading, Sent},
-    hooked,
+    hooked::{self, Which},
     locks::Locks,
-    prefer::{Missing, Preferences, Return},
+    prefer::{Missing, Preferences, Resolution, Return},
     record::Shape,
     writing::{self, WriteQuery},
     written::{self, Wrote},
@@ -61,8 +61,13 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Reply, Failure> {
             .iter_mut()
             .for_each(|input| _ = input.id.get_or_insert_with(new_id));
     }
-    call.before_create(inputs, hooked::run(&preferences))
-        .await?;
+    let run = hooked::run(&preferences);
+    call.before_create(inputs, run).await?;
+    if upsert.is_some_and(|upsert| upsert.resolution == Resolution::MergeDuplicates) {
+        // Whether a record is new is known only when it is written.
+        call.before_update(Which::Ids(&[]), inputs, Format::Json, run)
+            .await?;
+    }
     let asked = Asked {
         preferences,
         query,

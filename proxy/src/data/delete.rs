@@ -1,5 +1,7 @@
 //! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion, refused while live records refer to the record.
 
+pub(super) mod filtered;
+
 use model::Action;
 use sql::{
     Statement,
@@ -67,18 +69,12 @@ pub(super) struct Removal<'a> {
 impl<'a> Removal<'a> {
     /// Finds what may refer to the record.
     pub fn plan(call: &'a Call<'a>, id: String, expected: Expected) -> Self {
-        let referrers = call.catalog.referrers(call.model.name());
         Self {
             call,
             id,
             delete_id: uuid::Uuid::now_v7().to_string(),
             expected,
-            referrers: referrers
-                .map(|(model, field)| Referrer {
-                    model: model.name(),
-                    field: &field.name,
-                })
-                .collect(),
+            referrers: referrers(call),
         }
     }
 
@@ -111,6 +107,17 @@ impl<'a> Removal<'a> {
         let found = answer.get(1).and_then(|rows| rows.first());
         Err(in_use(&self.referrers, found))
     }
+}
+
+/// The fields that may refer to a record of the model.
+fn referrers<'a>(call: &'a Call<'_>) -> Vec<Referrer<'a>> {
+    let referrers = call.catalog.referrers(call.model.name());
+    referrers
+        .map(|(model, field)| Referrer {
+            model: model.name(),
+            field: &field.name,
+        })
+        .collect()
 }
 
 /// 409 naming the relations: by the model that refers, and by its field where it has several.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Call, Failure,
-    body::{self, Input, Purpose},
+    body::{Format, Input, Purpose, Reading},
     pg_array,
     prefer::Preferences,
 };
@@ -37,8 +37,7 @@ pub(super) fn run(preferences: &Preferences) -> Run {
 pub(super) enum Which<'a> {
     /// Those of these ids, in the order of what changes.
     Ids(&'a [String]),
-    /// Those that this filter finds, as the client wrote it.
-    #[allow(dead_code, reason = "for writes by filter")]
+    /// Those that this filter finds, as a query string.
     Filter(&'a str),
 }
 
@@ -50,24 +49,27 @@ impl Call<'_> {
         run: Run,
     ) -> Result<(), Failure> {
         let event = HookEvent::BeforeCreate;
-        self.before(event, Which::Ids(&[]), inputs, run).await
+        self.before(event, Which::Ids(&[]), inputs, Format::Json, run)
+            .await
     }
 
-    /// Asks about changes: of each id its own, or of one for all that a filter finds.
+    /// Asks about changes: of each id its own, or of one for all that a filter finds. `format` is the client's, and says
+    /// how the values of JSON fields are meant, those of the answer too.
     pub(super) async fn before_update(
         &self,
         which: Which<'_>,
         inputs: &mut [Input],
+        format: Format,
         run: Run,
     ) -> Result<(), Failure> {
         let event = HookEvent::BeforeUpdate;
-        self.before(event, which, inputs, run).await
+        self.before(event, which, inputs, format, run).await
     }
 
     /// Asks about deletions.
     pub(super) async fn before_delete(&self, which: Which<'_>, run: Run) -> Result<(), Failure> {
         let event = HookEvent::BeforeDelete;
-        self.before(event, which, &mut [], run).await
+        self.before(event, which, &mut [], Format::Json, run).await
     }
 
     async fn before(
@@ -75,6 +77,7 @@ impl Call<'_> {
         event: HookEvent,
         which: Which<'_>,
         inputs: &mut [Input],
+        format: Format,
         run: Run,
     ) -> Result<(), Failure> {
         if self.model.hooks(event).next().is_none() {
@@ -93,11 +96,16 @@ impl Call<'_> {
             caller: self.caller,
             dry_run: run == Run::Dry,
             filter,
+            merge_patch: format == Format::MergePatch,
         };
         let mut written = Written {
             model: self.model,
             ids,
             inputs,
+            format: match format {
+                Format::MergePatch => Format::MergePatch,
+                Format::Json | Format::Csv | Format::Ndjson => Format::Json,
+            },
         };
         Ok(self.data.hooks.before(&occasion, &mut written).await?)
     }
@@ -108,6 +116,8 @@ struct Written<'a> {
     model: &'a ModuleModel,
     ids: &'a [String],
     inputs: &'a mut [Input],
+    /// What values are read as: JSON in either meaning, since what else a client sends has no JSON to be merged.
+    format: Format,
 }
 
 #[derive(Deserialize)]
@@ -144,15 +154,19 @@ impl Records for Written<'_> {
             return Err(Unusable::Count(answer.len(), expected));
         }
         let mut amended = self.inputs.to_vec();
+        let reading = Reading {
+            model: self.model,
+            purpose: Purpose::PatchByFilter,
+            columns: None,
+            format: self.format,
+        };
         for (i, raw) in answer.iter().enumerate() {
             let Answered { values } =
                 serde_json::from_str(raw.get()).map_err(|_| Unusable::Form)?;
             let Some(values) = values else { continue };
             let wrong = Unusable::Value(i);
             let input = amended.get_mut(i).ok_or(wrong)?;
-            let answered = values.get().as_bytes();
-            let answered = body::parse_body(self.model, answered, Purpose::PatchByFilter);
-            let answered = answered.map_err(|_| wrong)?;
+            let answered = reading.one(values.get().as_bytes()).map_err(|_| wrong)?;
             for (value, set) in input.values.iter_mut().zip(answered.values) {
                 if set.is_some() {
                     *value = set;
@@ -217,6 +231,7 @@ fn write_text(name: &[u8], text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::body;
 
     fn model() -> ModuleModel {
         serde_json::from_value(serde_json::json!({
@@ -250,6 +265,7 @@ mod tests {
             model: &model,
             ids: &ids,
             inputs: &mut inputs,
+            format: Format::Json,
         };
         let text = String::from_utf8(written.to_json()).unwrap();
         assert_eq!(
@@ -260,6 +276,7 @@ mod tests {
             model: &model,
             ids: &ids,
             inputs: &mut [],
+            format: Format::Json,
         };
         assert_eq!(none.to_json(), br#"[{"id":"one"},{"id":"two"}]"#);
         let mut inputs = [input(r#"{"hot": false}"#)];
@@ -267,6 +284,7 @@ mod tests {
             model: &model,
             ids: &[],
             inputs: &mut inputs,
+            format: Format::Json,
         };
         assert_eq!(filtered.to_json(), br#"[{"values":{"hot":false}}]"#);
     }
@@ -289,6 +307,7 @@ mod tests {
                 model: &model,
                 ids: &ids,
                 inputs: &mut inputs,
+                format: Format::Json,
             };
             let outcome = written.amend(&raw);
             (outcome, String::from_utf8(written.to_json()).unwrap())

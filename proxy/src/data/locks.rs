@@ -3,7 +3,7 @@
 use model::{Field, ModelName, ModuleModel, TenantId};
 use sql::{
     Statement,
-    postgres::{insert, update},
+    postgres::{Filtered, insert, update},
 };
 
 use super::{
@@ -24,6 +24,13 @@ struct Entry<'a> {
     /// The field that refers to the row; `None` for the row that is written.
     field: Option<&'a Field>,
     statement: Statement,
+}
+
+/// The row itself before itself as a parent: a lock that becomes stronger could meet another that does.
+fn sort(entries: &mut [Entry<'_>]) {
+    entries.sort_by(|a, b| {
+        (&a.target, a.id, a.field.is_some()).cmp(&(&b.target, b.id, b.field.is_some()))
+    });
 }
 
 impl<'a> Locks<'a> {
@@ -55,11 +62,27 @@ impl<'a> Locks<'a> {
             field: None,
             statement: update::lock_row(tenant, model.name(), id),
         }));
-        // The row itself before itself as a parent: a lock that becomes stronger could meet another that does.
-        entries.sort_by(|a, b| {
-            (&a.target, a.id, a.field.is_some()).cmp(&(&b.target, b.id, b.field.is_some()))
-        });
+        sort(&mut entries);
         Self { entries }
+    }
+
+    /// With the rows that a filter finds, where what they are going to refer to would be locked too early: their own
+    /// model comes first in the order, or they refer to rows of it. Else the write locks them, in its place.
+    pub fn with_found(mut self, rows: &Filtered<'_>) -> Self {
+        let later = self.entries.iter().any(|e| e.target >= *rows.model);
+        if later {
+            let own = self.entries.iter().filter(|e| e.target == *rows.model);
+            let parents: Vec<_> = own.map(|e| e.id.to_owned()).collect();
+            self.entries.push(Entry {
+                target: rows.model.clone(),
+                // Before every id.
+                id: "",
+                field: None,
+                statement: rows.lock(&parents),
+            });
+            sort(&mut self.entries);
+        }
+        self
     }
 
     /// The statements, to stand before the write.

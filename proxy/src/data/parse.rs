@@ -70,7 +70,7 @@ pub(super) struct ListQuery {
 const ELSEWHERE: [&str; 2] = ["columns", "on_conflict"];
 
 /// Parameters that are given once.
-const SINGLE: [&str; 9] = [
+pub(super) const SINGLE: [&str; 9] = [
     "select", "order", "limit", "cursor", "deleted", "count", "offset", "include", "distinct",
 ];
 
@@ -140,12 +140,7 @@ pub(super) fn parse_list(
                 keep(&mut errors, included, |included| parsed.included = included)
             }
             name => {
-                let filter = if GROUP_KEYS.contains(&name) {
-                    parse_group(model, name, value)
-                } else {
-                    known_parameter(model, name).and_then(|()| parse_condition(model, name, value))
-                };
-                keep(&mut errors, filter, |filter| {
+                keep(&mut errors, parse_filter(model, name, value), |filter| {
                     sum.conditions += count_conditions(&filter);
                     members.push(filter);
                 });
@@ -279,6 +274,18 @@ fn keep<T>(errors: &mut Vec<FieldError>, result: Result<T, FieldError>, take: im
     match result {
         Ok(value) => take(value),
         Err(error) => errors.push(error),
+    }
+}
+
+/// One parameter that is a condition or a group.
+pub(super) fn parse_filter(
+    model: &ModuleModel,
+    name: &str,
+    value: &str,
+) -> Result<Filter, FieldError> {
+    match GROUP_KEYS.contains(&name) {
+        true => parse_group(model, name, value),
+        false => known_parameter(model, name).and_then(|()| parse_condition(model, name, value)),
     }
 }
 

@@ -1,17 +1,21 @@
 //! `PATCH /v1/data/{module}/{model}/{id}`: a partial change of one live record.
 
+mod filtered;
+mod many;
+pub(super) mod several;
+
 use model::{Action, Field};
 use sql::{
     Statement,
     postgres::{
         select,
-        update::{self, Change},
+        update::{self, Change, JsonChange},
     },
 };
 
 use super::{
     Call, Failure, accept,
-    body::{self, Input, Purpose},
+    body::{self, Format, Input, Purpose, Reading},
     etag::{self, IfMatch},
     hooked::{Which, run},
     locks::Locks,
@@ -31,23 +35,31 @@ use crate::{
 pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     call.require(Action::Write)?;
     accept::require_json_answer(&call.request.headers)?;
-    accept::require_json_body(&call.request.headers)?;
+    let format = Format::of(&call.request.headers, body::OF_CHANGE)?;
     let preferences = Preferences::parse(&call.request.headers)?;
     let id = parse::parse_id(id)?;
     let selected = parse::parse_one(call.model, &call.request.query)?;
     let returning = written::returning(call, &preferences, Return::Representation)?;
-    let mut input = body::parse_body(call.model, &call.request.body, Purpose::Patch)?;
-    if input.values.iter().any(Option::is_some) {
+    let reading = Reading {
+        model: call.model,
+        purpose: Purpose::Patch,
+        columns: None,
+        format,
+    };
+    let mut input = reading.one(&call.request.body)?;
+    let inputs = std::slice::from_mut(&mut input);
+    if update::is_written(&inputs[0].values) {
         let which = Which::Ids(std::slice::from_ref(&id));
-        call.before_update(which, std::slice::from_mut(&mut input), run(&preferences))
+        call.before_update(which, inputs, format, run(&preferences))
             .await?;
     }
+    let json = body::json_change(call.model, format, inputs);
     let expected = Expected {
         if_match: etag::if_match(&call.request.headers),
         version: input.version,
     };
     let shape = written::shape(call, selected.as_deref(), false, returning);
-    let alteration = Alteration::plan(call, id, input, expected);
+    let alteration = Alteration::plan(call, id, input, expected, json);
     let statements = alteration.statements(&shape);
     let answer = if alteration.is_empty() {
         // Exclusive: what was just written is to be seen, whatever serves the shared lane one day.
@@ -74,11 +86,18 @@ pub(super) struct Alteration<'a> {
     id: String,
     values: Vec<(&'a Field, Option<String>)>,
     expected: Expected,
+    json: JsonChange,
 }
 
 impl<'a> Alteration<'a> {
     /// Takes the fields that were sent.
-    pub fn plan(call: &'a Call<'a>, id: String, input: Input, expected: Expected) -> Self {
+    pub fn plan(
+        call: &'a Call<'a>,
+        id: String,
+        input: Input,
+        expected: Expected,
+        json: JsonChange,
+    ) -> Self {
         let fields = call.model.fields().iter().zip(input.values);
         Self {
             call,
@@ -87,6 +106,7 @@ impl<'a> Alteration<'a> {
                 .filter_map(|(field, value)| Some((field, value?)))
                 .collect(),
             expected,
+            json,
         }
     }
 
@@ -114,6 +134,7 @@ impl<'a> Alteration<'a> {
             id: &self.id,
             values: &self.values,
             versions: versions.as_deref(),
+            json: self.json,
         };
         let mut statements = self.locks().statements();
         statements.push(update::update(model, &change, &shape.columns));

@@ -73,10 +73,6 @@ pub(crate) enum Honours {
     One,
     /// A new record, or several.
     Create,
-    #[allow(
-        dead_code,
-        reason = "writes of several records that are there come next"
-    )]
     /// A write over several records.
     Several,
 }

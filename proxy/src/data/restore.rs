@@ -1,21 +1,33 @@
 //! `POST /v1/data/{module}/{model}/{id}/restore`: a deleted record is there again.
 
-use http::header;
+use http::{Method, header};
 use model::{Action, Field};
-use sql::postgres::delete::{self, Restoration};
+use sql::{
+    Statement,
+    postgres::delete::{self, Restoration},
+};
 
 use super::{
-    Call, Failure, accept, etag, parse,
+    Call, Failure, accept,
+    body::Format,
+    etag,
+    hooked::{Which, run},
+    parse,
     patch::Expected,
     prefer::{Preferences, Return},
+    reach::text_at,
+    record::Shape,
     refusal::{conflict, missing_reference},
     writing,
     written::{self, Wrote},
 };
-use crate::{exchange::Reply, postgres::Row};
+use crate::{exchange::Reply, postgres::Row, problem::Problem};
 
 /// 404 for a record that is not there or not deleted; 409 when what it refers to is gone, or a unique value is taken.
 pub(super) async fn restore(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
+    if call.request.method != Method::POST {
+        return Err(Problem::method_not_allowed("POST").into());
+    }
     call.require(Action::Delete)?;
     let headers = &call.request.headers;
     accept::require_json_answer(headers)?;
@@ -29,42 +41,12 @@ pub(super) async fn restore(call: &Call<'_>, id: &str) -> Result<Reply, Failure>
         if_match: etag::if_match(headers),
         version: None,
     };
-    let tenant = call.caller.tenant.id;
-    let versions = expected.versions();
-    let restoration = Restoration {
-        tenant,
-        user: &call.caller.user,
-        id: &id,
-        versions: versions.as_deref(),
-    };
-    let mut references: Vec<&Field> = call
-        .model
-        .fields()
-        .iter()
-        .filter(|f| f.references.is_some())
-        .collect();
-    // Models are locked in one order by all writers.
-    references.sort_by_key(|f| f.references.as_ref().map(|r| (&r.module, &r.model)));
-    let mut statements = vec![delete::lock_deleted(&tenant, call.model, &id, &references)];
-    let locks = references
-        .iter()
-        .filter_map(|field| delete::lock_parent_of(&tenant, call.model.name(), &id, field));
-    statements.extend(locks);
-    statements.push(delete::restore(call.model, &restoration, &shape.columns));
-    let answer = call.write(statements).await?;
-    let Some(row) = answer.last().and_then(|rows| rows.first()) else {
-        let locked = answer.first().and_then(|rows| rows.first());
-        expected.check(locked)?;
-        let refers = |at: usize| {
-            let value = locked.and_then(|row: &Row| row.values().nth(at + 1).flatten());
-            value.is_some_and(|value| value != id.as_bytes())
-        };
-        let gone = references.iter().enumerate().filter(|(at, _)| {
-            refers(*at) && answer.get(at + 1).is_none_or(Vec::is_empty)
-        });
-        let errors = gone.map(|(_, field)| missing_reference(field.name.as_str()));
-        return Err(conflict(errors.collect()).into());
-    };
+    let which = Which::Ids(std::slice::from_ref(&id));
+    call.before_update(which, &mut [], Format::Json, run(&preferences))
+        .await?;
+    let revival = Revival::plan(call, id, expected);
+    let answer = call.write(revival.statements(&shape)).await?;
+    let row = revival.read(&answer)?;
     Ok(written::one(
         call,
         &Wrote::Changed,
@@ -73,4 +55,77 @@ pub(super) async fn restore(call: &Call<'_>, id: &str) -> Result<Reply, Failure>
         &preferences,
         returning,
     )?)
+}
+
+/// A deleted record to be restored: what runs, and what the answers mean. The last statement is the one that writes.
+pub(super) struct Revival<'a> {
+    /// Of which model, and by whom.
+    pub call: &'a Call<'a>,
+    /// Which record.
+    pub id: String,
+    expected: Expected,
+    /// What refers, in the order of what it refers to.
+    references: Vec<&'a Field>,
+    /// How many of them are locked before the record itself: models are locked in one order by all writers.
+    before: usize,
+}
+
+impl<'a> Revival<'a> {
+    /// Finds what the record may refer to.
+    pub fn plan(call: &'a Call<'a>, id: String, expected: Expected) -> Self {
+        let target = |field: &Field| {
+            let reference = field.references.as_ref();
+            reference.map(|r| (r.module.clone(), r.model.clone()))
+        };
+        let references = call.model.fields().iter();
+        let mut references: Vec<&Field> = references.filter(|f| f.references.is_some()).collect();
+        references.sort_by_key(|field| target(field));
+        let own = call.model.name();
+        let own = Some((own.module.clone(), own.model.clone()));
+        Self {
+            before: references.partition_point(|field| target(field) < own),
+            call,
+            id,
+            expected,
+            references,
+        }
+    }
+
+    /// The statements of one transaction.
+    pub fn statements(&self, shape: &Shape) -> Vec<Statement> {
+        let (tenant, model) = (self.call.caller.tenant.id, self.call.model);
+        let versions = self.expected.versions();
+        let restoration = Restoration {
+            tenant,
+            user: &self.call.caller.user,
+            id: &self.id,
+            versions: versions.as_deref(),
+        };
+        let locks = self.references.iter();
+        let locks = locks
+            .filter_map(|field| delete::lock_parent_of(&tenant, model.name(), &self.id, field));
+        let mut statements: Vec<_> = locks.collect();
+        let own = delete::lock_deleted(&tenant, model.name(), &self.id, &self.references);
+        statements.insert(self.before, own);
+        statements.push(delete::restore(model, &restoration, &shape.columns));
+        statements
+    }
+
+    /// The restored row, or why it was not restored.
+    pub fn read<'r>(&self, answer: &'r [Vec<Row>]) -> Result<&'r Row, Problem> {
+        if let Some(row) = answer.last().and_then(|rows| rows.first()) {
+            return Ok(row);
+        }
+        let locked = answer.get(self.before).and_then(|rows| rows.first());
+        self.expected.check(locked)?;
+        let gone = |(at, field): (usize, &&Field)| {
+            let refers = locked.and_then(|row| text_at(row, at + 1));
+            let lock = if at < self.before { at } else { at + 1 };
+            let is_there = answer.get(lock).is_some_and(|rows| !rows.is_empty());
+            let is_gone = refers.is_some_and(|id| id != self.id) && !is_there;
+            is_gone.then(|| missing_reference(field.name.as_str()))
+        };
+        let errors = self.references.iter().enumerate().filter_map(gone);
+        Err(conflict(errors.collect()))
+    }
 }

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, header};
 use model::ModuleModel;
+use sql::filter::Filter;
 
 use super::{
     body::{Purpose, SERVER_KEPT},
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     problem::{FieldCode, FieldError, Problem},
-    query::refuse,
+    query::{FILTERS_MAX, count_conditions, refuse},
 };
 
 /// What the query string of a write says beside its filters.
@@ -42,7 +43,7 @@ impl WriteQuery {
                     select.push((name.clone(), value.clone()));
                     continue;
                 }
-                "columns" => &mut parsed.columns,
+                "columns" if purpose != Purpose::Delete => &mut parsed.columns,
                 "on_conflict" if purpose == Purpose::Create => &mut parsed.on_conflict,
                 _ => {
                     rest.push((name.clone(), value.clone()));
@@ -70,6 +71,43 @@ impl WriteQuery {
     /// 400 naming every parameter that was not taken.
     pub fn nothing_else(&self) -> Result<(), Problem> {
         crate::query::no_parameters(&self.rest)
+    }
+
+    /// What the other parameters find. At least one is needed, and all of them are filters: a list's other parameters
+    /// say what is shown of records, or which of them, in ways that a write has not.
+    pub fn filter(&self, model: &ModuleModel) -> Result<Filter, Problem> {
+        let (mut members, mut errors) = (Vec::new(), Vec::new());
+        for (name, value) in &self.rest {
+            if parse::SINGLE.contains(&name.as_str()) {
+                let message = "is a parameter of lists; a write over several records takes filters and select";
+                errors.push(refuse(name, FieldCode::UnknownField, message));
+                continue;
+            }
+            match parse::parse_filter(model, name, value) {
+                Ok(filter) => members.push(filter),
+                Err(error) => errors.push(error),
+            }
+        }
+        if members.is_empty() && errors.is_empty() {
+            let message =
+                "say which records are meant, such as id=in.(…); without one nothing is written";
+            errors.push(refuse("filters", FieldCode::Required, message));
+        }
+        if members.iter().map(count_conditions).sum::<usize>() > FILTERS_MAX {
+            let message = format!("a request has at most {FILTERS_MAX} filters");
+            errors.push(refuse("filters", FieldCode::LimitExceeded, message));
+        }
+        match errors.is_empty() {
+            true => Ok(Filter::And(members)),
+            false => Err(Problem::invalid(errors)),
+        }
+    }
+
+    /// The filters as a query string, for who is asked about them.
+    pub fn filter_text(&self) -> String {
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.rest)
+            .finish()
     }
 }
 

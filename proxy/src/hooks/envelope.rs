@@ -18,6 +18,8 @@ pub(super) struct Envelope<'a> {
     dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    merge_patch: bool,
     records: Box<RawValue>,
 }
 
@@ -34,6 +36,7 @@ impl<'a> Envelope<'a> {
             trace_id: &occasion.caller.trace.0,
             dry_run: occasion.dry_run,
             filter: occasion.filter,
+            merge_patch: occasion.merge_patch,
             records: RawValue::from_string(records).expect("records are written as JSON by us"),
         }
     }

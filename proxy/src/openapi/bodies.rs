@@ -31,26 +31,33 @@ pub(super) fn create(reach: &Reach) -> Value {
 pub(super) fn change(reach: &Reach) -> Value {
     let schema = reference(&format!("{}.change", key(&reach.model)));
     let example = example::change(&reach.model);
-    let mut body = json!({"required": true, "content": {
+    json!({"required": true, "content": {
         "application/json": {"schema": schema, "example": example},
-    }});
-    if served::MERGE_PATCH {
-        body["content"]["application/merge-patch+json"] =
-            json!({"schema": schema, "example": example});
-    }
-    body
+        "application/merge-patch+json": {"schema": schema, "example": example},
+    }})
 }
 
-/// A change of all rows of a filter, or of each row by its id.
+/// A change of all rows of a filter, or of each row by its id. A filter is for who may read.
 pub(super) fn change_many(reach: &Reach) -> Value {
     let key = key(&reach.model);
-    json!({"required": true, "content": {"application/json": {
-        "schema": {"oneOf": [
-            reference(&format!("{key}.change")),
-            {"type": "array", "maxItems": BULK_ROWS_MAX, "items": reference(&format!("{key}.change-by-id"))},
-        ]},
-        "example": example::change(&reach.model),
-    }}})
+    let by_id = json!({
+        "type": "array", "maxItems": BULK_ROWS_MAX, "items": reference(&format!("{key}.change-by-id")),
+    });
+    let mut json = json!({"schema": by_id});
+    if reach.read {
+        json = json!({
+            "schema": {"oneOf": [reference(&format!("{key}.change-of-all")), by_id]},
+            "example": example::change(&reach.model),
+        });
+    }
+    json!({"required": true, "content": {
+        "application/json": json,
+        "application/merge-patch+json": json,
+        "text/csv": {"schema": {
+            "description": "The first line names fields, id among them; an unquoted NULL is null.", "type": "string",
+        }},
+        "application/x-ndjson": {"schema": {"description": "A record a line, each with its id.", "type": "string"}},
+    }})
 }
 
 fn one_or_many(one: &Value) -> Value {

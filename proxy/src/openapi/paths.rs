@@ -32,19 +32,16 @@ pub(super) fn of_model(reach: &Reach, paths: &mut Map<String, Value>) {
     }
     if reach.write {
         on_all.insert("post".into(), create(reach));
-        if served::WRITES_OF_MANY {
-            on_all.insert("patch".into(), change_many(reach));
-        }
+        on_all.insert("patch".into(), change_many(reach));
         on_one.insert("patch".into(), change(reach));
     }
     if reach.delete {
         on_one.insert("delete".into(), delete(reach));
-        if served::WRITES_OF_MANY {
+        // How many records a filter finds tells of their values.
+        if reach.read {
             on_all.insert("delete".into(), delete_many(reach));
         }
-        if served::RESTORE {
-            paths.insert(format!("{one}/restore"), json!({"post": restore(reach)}));
-        }
+        paths.insert(format!("{one}/restore"), json!({"post": restore(reach)}));
     }
     if !on_all.is_empty() {
         paths.insert(all, on_all.into());
@@ -217,9 +214,11 @@ fn change(reach: &Reach) -> Value {
 }
 
 fn change_many(reach: &Reach) -> Value {
-    let mut parameters = vec![own(reach, "select")];
+    let mut parameters = vec![own(reach, "select"), own(reach, "columns")];
     parameters.extend(["PreferWrite", "IdempotencyKey"].map(parameter));
-    parameters.extend(filters(reach));
+    if reach.read {
+        parameters.extend(filters(reach));
+    }
     let record = reference(&key(&reach.model));
     let headers = ["Preference-Applied", "Idempotency-Replayed"];
     let good = vec![
@@ -237,7 +236,10 @@ fn change_many(reach: &Reach) -> Value {
         ),
     ];
     let responses = responses::of(Deed::Write, good);
-    let summary = "Changes all records of a filter, or each of a list by its id";
+    let summary = match reach.read {
+        true => "Changes all records of a filter, or each of a list by its id",
+        false => "Changes each record of a list by its id",
+    };
     let mut operation = operation(reach, "update-many", summary, parameters, responses);
     operation["requestBody"] = bodies::change_many(reach);
     operation
@@ -300,7 +302,7 @@ fn delete_many(reach: &Reach) -> Value {
 
 fn restore(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
-    parameters.extend(["PreferWrite", "IdempotencyKey"].map(parameter));
+    parameters.extend(["IfMatch", "PreferWrite", "IdempotencyKey"].map(parameter));
     let record = schemas::one(&reference(&key(&reach.model)));
     let headers = ["ETag", "Preference-Applied", "Idempotency-Replayed"];
     let good = vec![
@@ -313,7 +315,7 @@ fn restore(reach: &Reach) -> Value {
             responses::empty("Restored, with return=minimal or headers-only.", &headers),
         ),
     ];
-    let summary = "Brings a deleted record back, and what was deleted with it";
+    let summary = "Brings a deleted record back";
     operation(
         reach,
         "restore",

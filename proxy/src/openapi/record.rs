@@ -28,6 +28,9 @@ pub(super) fn schemas(reach: &Reach) -> Vec<(String, Value)> {
         found.push((format!("{key}.create"), create(model)));
         found.push((format!("{key}.change"), change(model)));
         found.push((format!("{key}.change-by-id"), change_by_id(model)));
+        if reach.read {
+            found.push((format!("{key}.change-of-all"), change_of_all(model)));
+        }
     }
     found
 }
@@ -108,6 +111,16 @@ fn change_by_id(model: &ModuleModel) -> Value {
     schema["required"] = json!(["id"]);
     schema["examples"][0]["id"] = json!(example::ID);
     schema
+}
+
+/// A body that changes all records of a filter.
+fn change_of_all(model: &ModuleModel) -> Value {
+    let mut properties = Map::new();
+    fields_into(model, &mut properties);
+    json!({
+        "type": "object", "minProperties": 1, "additionalProperties": false, "properties": properties,
+        "examples": [example::change(model)],
+    })
 }
 
 fn fields_into(model: &ModuleModel, properties: &mut Map<String, Value>) {

@@ -251,14 +251,22 @@ fn operations_are_those_that_the_caller_may_use() {
     ];
     let writes = [
         "post data/crm/deals",
+        "patch data/crm/deals",
         "patch data/crm/deals/{id}",
         "post data/crm/batch",
     ];
-    let deletes = ["delete data/crm/deals/{id}", "post data/crm/batch"];
+    let deletes = [
+        "delete data/crm/deals/{id}",
+        "post data/crm/deals/{id}/restore",
+        "post data/crm/batch",
+    ];
     check("Active", &[], &[]);
     check("Active", &["crm.deals.read"], &reads);
     check("Active", &["crm.deals.write"], &writes);
     check("Active", &["crm.deals.delete"], &deletes);
+    // A filter tells of values, so it is for who may read.
+    let filtered = [&reads[..], &deletes[..], &["delete data/crm/deals"]].concat();
+    check("Active", &["crm.deals.read", "crm.deals.delete"], &filtered);
     check("ReadOnly", &["crm.deals.write", "crm.deals.delete"], &[]);
     check("ReadOnly", &["crm.deals.read", "crm.deals.write"], &reads);
     check("Active", &["cache.read"], &["get cache/{key}"]);

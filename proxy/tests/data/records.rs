@@ -295,8 +295,9 @@ async fn what_is_wrong_with_a_request_is_told_before_anything_is_written() {
         ("POST", "deals", vec![("prefer", "tx=maybe")], good(), 400),
         ("POST", &format!("deals/{UNKNOWN}"), vec![], good(), 405),
         ("PUT", &format!("deals/{UNKNOWN}"), vec![], good(), 405),
-        ("PATCH", "deals", vec![], good(), 405),
-        ("DELETE", "deals", vec![], None, 405),
+        ("PUT", "deals", vec![], good(), 405),
+        ("PATCH", "deals", vec![], good(), 400),
+        ("DELETE", "deals", vec![], None, 400),
     ] {
         let seen = world.send_as(&caller, method, target, &headers, body).await;
         assert_eq!(

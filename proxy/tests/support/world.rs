@@ -318,9 +318,10 @@ pub async fn send_to(
             .or_insert(HeaderValue::from_static("application/json"));
         request.body = body.into();
     }
-    let target = match model {
-        "batch" => Target::Batch,
-        model => Target::Model { model, id },
+    let target = match (model, id, segments.next()) {
+        ("batch", ..) => Target::Batch,
+        (model, Some(id), Some("restore")) => Target::Restore { model, id },
+        (model, id, _) => Target::Model { model, id },
     };
     let reply = data::handle(data, caller, &request, "crm", target).await;
     let Reply {

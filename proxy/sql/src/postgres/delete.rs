@@ -1,4 +1,10 @@
-//! Soft deletion of one row, refused while live rows refer to it.
+//! Soft deletion, refused while live rows refer to what goes, and the way back.
+
+mod filtered;
+mod restore;
+
+pub use filtered::{delete_filtered, delete_filtered_ids, referrers_of};
+pub use restore::{Restoration, lock_deleted, lock_parent_of, restore};
 
 use model::{Ident, ModelName, TenantId};
 

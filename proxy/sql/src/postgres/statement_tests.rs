@@ -12,7 +12,7 @@ use super::{
     select::{
         self, Cast, Deleted, Keep, Link, Output, Page, Related, Rows, Scope, SortKey, Start, Via,
     },
-    update::{self, Change},
+    update::{self, Change, JsonChange},
 };
 use crate::{
     Statement,
@@ -25,6 +25,8 @@ macro_rules! assert_statements {
         insta::with_settings!({omit_expression => true}, { insta::assert_snapshot!($text) })
     };
 }
+
+mod several;
 
 const ID: &str = "0198f0aa-5b1e-7c3d-9a4e-000000000001";
 const PARENT: &str = "0198f0aa-5b1e-7c3d-9a4e-000000000002";
@@ -225,6 +227,7 @@ fn writes() {
         id: ID,
         values: &changes,
         versions: Some(&[3, 4]),
+        json: JsonChange::Replace,
     };
     let contacts = ModelName {
         module: "crm".parse().unwrap(),

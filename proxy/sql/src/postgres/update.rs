@@ -1,4 +1,12 @@
-//! Changing one live row.
+//! Changing one live row, or several.
+
+mod filtered;
+mod many;
+mod merge;
+
+pub use filtered::{FilteredChange, update_filtered, update_filtered_count};
+pub use many::{Changes, NewValues, get_many, is_written, lock_rows, update_many};
+pub use merge::JsonChange;
 
 use model::{Field, ModelName, ModuleModel, TenantId};
 
@@ -24,6 +32,8 @@ pub struct Change<'a> {
     pub values: &'a [(&'a Field, Option<String>)],
     /// Versions that the row may have; any when `None`.
     pub versions: Option<&'a [i64]>,
+    /// How values of JSON fields are meant.
+    pub json: JsonChange,
 }
 
 /// The statement that locks a live row and answers its version; no row when there is none.
@@ -64,7 +74,8 @@ pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Output]) ->
     }
     for (field, value) in change.values {
         let is_null = value.is_none();
-        let expression = binds.value(&field.field_type, value.clone());
+        let row = quote(&model.name().model);
+        let expression = change.json.bound(&mut binds, field, value.clone(), &row);
         if let Some(reference) = field.references.as_ref().filter(|_| !is_null) {
             conditions.push(lives(&target_of(reference), &expression));
         }

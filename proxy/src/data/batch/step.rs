@@ -1,7 +1,7 @@
 //! One operation as the single write that it is.
 
 use model::ModelName;
-use sql::Statement;
+use sql::{Statement, postgres::update::JsonChange};
 
 use super::operation::Kind;
 use crate::{
@@ -64,9 +64,13 @@ impl<'a> Step<'a> {
         };
         Ok(match kind {
             Kind::Delete => Self::Delete(Removal::plan(call, id, expected)),
-            Kind::Create | Kind::Upsert | Kind::Update => {
-                Self::Update(Alteration::plan(call, id, input, expected))
-            }
+            Kind::Create | Kind::Upsert | Kind::Update => Self::Update(Alteration::plan(
+                call,
+                id,
+                input,
+                expected,
+                JsonChange::Replace,
+            )),
         })
     }
 

@@ -20,16 +20,15 @@ pub(in crate::data) enum Format {
 /// What a new record is read from.
 pub(in crate::data) const OF_CREATE: &[Format] = &[Format::Json, Format::Csv, Format::Ndjson];
 /// What a change is read from.
-#[allow(
-    dead_code,
-    reason = "writes of several records that are there come next"
-)]
 pub(in crate::data) const OF_PATCH: &[Format] = &[
     Format::Json,
     Format::MergePatch,
     Format::Csv,
     Format::Ndjson,
 ];
+
+/// What a change of the one record that a path names is read from.
+pub(in crate::data) const OF_CHANGE: &[Format] = &[Format::Json, Format::MergePatch];
 
 impl Format {
     /// The format of a body by its `Content-Type`, 415 where it is none of `formats` in UTF-8. A body that says nothing
@@ -47,6 +46,15 @@ impl Format {
                 let detail = format!("The body is read as {} in UTF-8.", names.join(", "));
                 Err(Problem::new(ProblemKind::UnsupportedMediaType, detail))
             }
+        }
+    }
+
+    /// Whether a body of this format is a list of records rather than one.
+    pub(in crate::data) fn is_of_many(self, body: &[u8]) -> bool {
+        let first = body.iter().find(|b| !b.is_ascii_whitespace());
+        match self {
+            Self::Csv | Self::Ndjson => true,
+            Self::Json | Self::MergePatch => first == Some(&b'['),
         }
     }
 

@@ -15,8 +15,18 @@ use crate::{
 /// Most objects in a patch: each is a step over the whole value.
 const OBJECTS_MAX: usize = 256;
 
-/// The steps of a patch, to be read by `sql::postgres::update`; `None` is null.
-pub(super) fn changes(raw: &str) -> Result<Option<String>, Wrong> {
+/// A patch as it was sent, once it is known to be one; `None` is null.
+pub(super) fn check(raw: &str) -> Result<Option<String>, Wrong> {
+    Ok(changes(raw)?.map(|_| raw.to_owned()))
+}
+
+/// The steps of a patch that [`check`] has let through, as `sql::postgres::update` takes them.
+pub(super) fn steps(patch: &str) -> String {
+    let steps = changes(patch).expect("a patch is checked when it is read");
+    steps.expect("null is no patch")
+}
+
+fn changes(raw: &str) -> Result<Option<String>, Wrong> {
     if raw == "null" {
         return Ok(None);
     }

@@ -1,11 +1,13 @@
 //! Taking back the soft deletion of one row.
 
-use model::{Column, Field, ModelName, ModuleModel, TenantId};
+use model::{Field, ModelName, ModuleModel, TenantId};
 
 use super::super::{
     binds::{Binds, TENANT},
     insert::target_of,
-    quote, select, table,
+    quote,
+    select::Output,
+    table,
     update::versions_bind,
 };
 use crate::Statement;
@@ -23,19 +25,34 @@ pub struct Restoration<'a> {
     pub versions: Option<&'a [i64]>,
 }
 
-/// The statement that locks a deleted row and answers its version; no row when there is none.
-pub fn lock_deleted(tenant: &TenantId, model: &ModelName, id: &str) -> Statement {
+/// The statement that locks a deleted row and answers its version, and what each of `references` refers to; no row when
+/// there is none.
+pub fn lock_deleted(
+    tenant: &TenantId,
+    model: &ModelName,
+    id: &str,
+    references: &[&Field],
+) -> Statement {
     let mut binds = Binds::new(tenant);
     let id = binds.typed("uuid", Some(id.to_owned()));
+    let mut values = vec!["version".to_owned()];
+    values.extend(references.iter().map(|field| quote(&field.name)));
     let text = format!(
-        "select version from {} where {TENANT} and id = {id} and deleted_at is not null for update",
+        "select {} from {} where {TENANT} and id = {id} and deleted_at is not null for update",
+        values.join(", "),
         table(model)
     );
     binds.finish(text)
 }
 
-/// The statement that locks the live row that a field of the deleted row refers to.
-pub fn lock_parent_of(tenant: &TenantId, model: &ModelName, id: &str, field: &Field) -> Option<Statement> {
+/// The statement that locks the live row that a field of the deleted row refers to; no row when it is not there. None
+/// where the field refers to nothing by its kind.
+pub fn lock_parent_of(
+    tenant: &TenantId,
+    model: &ModelName,
+    id: &str,
+    field: &Field,
+) -> Option<Statement> {
     let target = target_of(field.references.as_ref()?);
     let mut binds = Binds::new(tenant);
     let id = binds.typed("uuid", Some(id.to_owned()));
@@ -49,12 +66,12 @@ pub fn lock_parent_of(tenant: &TenantId, model: &ModelName, id: &str, field: &Fi
     Some(binds.finish(text))
 }
 
-/// The statement that restores the row, adds 1 to its version and answers `returning`; no row when it is not there, has
-/// another version, or when something that it refers to is gone.
+/// The statement that restores the row, adds 1 to its version and answers `returning`; no row when it is not there, is
+/// not deleted, has another version, or when something that it refers to is gone.
 pub fn restore(
     model: &ModuleModel,
     restoration: &Restoration<'_>,
-    returning: &[Column],
+    returning: &[Output],
 ) -> Statement {
     let mut binds = Binds::new(&restoration.tenant);
     let id = binds.typed("uuid", Some(restoration.id.to_owned()));
@@ -71,9 +88,10 @@ pub fn restore(
     conditions.extend(model.fields().iter().filter_map(|field| {
         let target = target_of(field.references.as_ref()?);
         let name = format!("t.{}", quote(&field.name));
+        // A row that refers to itself needs nobody else.
         Some(format!(
-            "({name} is null or {name} = t.id or exists (select from {} p where p.{TENANT} and p.id = {name} \
-             and p.deleted_at is null))",
+            "({name} is null or {name} = t.id or exists (select from {} _p where _p.{TENANT} and _p.id = {name} \
+             and _p.deleted_at is null))",
             table(&target)
         ))
     }));
@@ -82,7 +100,7 @@ pub fn restore(
          updated_at = greatest(now(), updated_at), updated_by = {user} where {} returning {}",
         table(model.name()),
         conditions.join(" and "),
-        select::list(returning),
+        binds.outputs(returning),
     );
     binds.finish(text)
 }

@@ -163,7 +163,8 @@ pub fn deleted_among(tenant: &TenantId, model: &ModelName, ids: &[String]) -> St
     binds.finish(text)
 }
 
-/// The statement that answers the first row, from 0, whose key a row in the table has already; none when there is none.
+/// The statement that answers the first row, from 0, whose key another row in the table has already; none when there is
+/// none. A null in a key is like nothing.
 pub fn first_taken(model: &ModuleModel, rows: &NewRows<'_>, key: Key<'_>) -> Statement {
     let mut binds = Binds::new(&rows.tenant);
     let (columns, matches) = match key {
@@ -172,8 +173,9 @@ pub fn first_taken(model: &ModuleModel, rows: &NewRows<'_>, key: Key<'_>) -> Sta
             (vec![binds.texts(ids)], "id = r.c0::uuid".to_owned())
         }
         Key::Unique(unique) => {
-            let mut columns = Vec::new();
-            let mut matches = vec!["deleted_at is null".to_owned()];
+            let ids = rows.ids.iter().map(|id| Some(id.as_str()));
+            let mut columns = vec![binds.texts(ids)];
+            let mut matches = vec!["deleted_at is null and id <> r.c0::uuid".to_owned()];
             for (at, field) in model.fields().iter().enumerate() {
                 if !unique.fields.contains(&field.name) {
                     continue;

@@ -1,95 +1,87 @@
 //! Changing every live row that a filter finds, in one statement.
 
-use model::{Column, Field, ModuleModel, TenantId};
+use model::{Field, ModuleModel};
 
 use super::{
     super::{
         binds::{Binds, TENANT},
+        filtered::{Filtered, ROWS},
         insert::{lives, target_of},
-        quote, select, size, table,
+        quote,
+        select::Output,
+        size, table,
     },
-    merge::{JsonChange, new_value},
+    merge::JsonChange,
 };
-use crate::{Statement, filter::Filter};
+use crate::Statement;
 
 /// What is to change in which rows.
 #[derive(Debug, Clone)]
 pub struct FilteredChange<'a> {
-    /// Whose.
-    pub tenant: TenantId,
+    /// Which rows.
+    pub rows: &'a Filtered<'a>,
     /// Who writes.
     pub user: &'a str,
-    /// Which rows.
-    pub filter: &'a Filter,
     /// Fields with their new canonical values; not empty.
     pub values: &'a [(&'a Field, Option<String>)],
     /// How values of JSON fields are meant.
     pub json: JsonChange,
-    /// Most rows; where there are more, none is changed.
-    pub most: u64,
 }
 
 /// The statement that locks the rows in the order of their ids, changes them, and answers for each `returning`, its id,
-/// the guard of its size, and last how many rows the filter found, at most one more than `most`. Without a row to
-/// change it answers one row of nulls with that number.
+/// the guard of its size, and last how many rows the filter found, at most one more than may be written. Nothing is
+/// written when these are too many, or when a new parent is not there; without a written row it answers one row of
+/// nulls with that number.
 pub fn update_filtered(
     model: &ModuleModel,
     change: &FilteredChange<'_>,
-    returning: &[Column],
+    returning: &[Output],
 ) -> Statement {
-    statement(
-        model,
-        change,
-        select::list(returning),
-        "select changed.*, p.n from (select count(*) as n from picked) p left join changed on true \
-         order by changed.\"__id\"",
-    )
+    let mut binds = Binds::new(&change.rows.tenant);
+    let returning = binds.outputs(returning);
+    statement(binds, model, change, &returning, ROWS)
 }
 
 /// The same without rows: how many were changed, and how many the filter found.
 pub fn update_filtered_count(model: &ModuleModel, change: &FilteredChange<'_>) -> Statement {
-    statement(
-        model,
-        change,
-        "1".to_owned(),
-        "select (select count(*) from changed), (select count(*) from picked)",
-    )
+    let binds = Binds::new(&change.rows.tenant);
+    let counts = "select (select count(*) from changed), (select count(*) from picked)";
+    statement(binds, model, change, "1", counts)
 }
 
 fn statement(
+    mut binds: Binds,
     model: &ModuleModel,
     change: &FilteredChange<'_>,
-    returning: String,
+    returning: &str,
     answer: &str,
 ) -> Statement {
-    let mut binds = Binds::new(&change.tenant);
-    let filter = binds.filter(change.filter);
-    let beyond = binds.typed("bigint", Some((change.most + 1).to_string()));
+    let picked = change.rows.picked(&mut binds);
     let user = binds.typed("text", Some(change.user.to_owned()));
     let mut sets = vec![
         "version = version + 1".to_owned(),
         "updated_at = greatest(now(), updated_at)".to_owned(),
         format!("updated_by = {user}"),
     ];
-    let mut parents = String::new();
+    let mut conditions = vec![
+        TENANT.to_owned(),
+        "t.id = picked.\"__id\"".to_owned(),
+        picked.bounded,
+    ];
     for (field, value) in change.values {
         let is_null = value.is_none();
-        let text = binds.typed("text", value.clone());
-        let expression = new_value(change.json, field, &text, "t");
+        let expression = change.json.bound(&mut binds, field, value.clone(), "t");
         if let Some(reference) = field.references.as_ref().filter(|_| !is_null) {
-            parents.push_str(" and ");
-            parents.push_str(&lives(&target_of(reference), &expression));
+            conditions.push(lives(&target_of(reference), &expression));
         }
         sets.push(format!("{} = {expression}", quote(&field.name)));
     }
-    let table = table(model.name());
-    let text = format!(
-        "with picked as materialized (select id as \"__id\" from {table} where {TENANT} and deleted_at is null \
-         and {filter} order by id limit {beyond} for update), \
-         changed as (update {table} t set {} from picked where {TENANT} and t.id = picked.\"__id\" \
-         and (select count(*) from picked) < {beyond}{parents} returning {returning}, t.id as \"__id\"{}) {answer}",
+    binds.finish(format!(
+        "with {}, changed as (update {} t set {} from picked where {} returning {returning}, t.id as \"__id\"{}) {answer}",
+        picked.table,
+        table(model.name()),
         sets.join(", "),
+        conditions.join(" and "),
         size::guard(model),
-    );
-    binds.finish(text)
+    ))
 }
