@@ -47,10 +47,12 @@ pub(super) fn record(model: &ModuleModel) -> Value {
         .into()
 }
 
-/// A body that changes the first field that may be changed without knowing other rows.
+/// A body that changes the first field that may be changed without knowing other rows, else the first.
 pub(super) fn change(model: &ModuleModel) -> Value {
     let free = model.fields().iter().find(|f| f.references.is_none());
-    free.map(|f| (f.name.as_str().to_owned(), value(&f.field_type)))
+    let field = free.or(model.fields().first());
+    field
+        .map(|f| (f.name.as_str().to_owned(), value(&f.field_type)))
         .into_iter()
         .collect::<Map<_, _>>()
         .into()
