@@ -13,7 +13,7 @@ mod distinct;
 mod encode;
 pub(crate) mod etag;
 mod export;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod get;
 mod hooked;

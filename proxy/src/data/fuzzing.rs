@@ -1,16 +1,26 @@
-//! What the fuzz targets of `fuzz/` call; compiled for them only.
+//! What the fuzz targets of `fuzz/` call, and a property of the tests beside it; compiled for these only.
 //!
 //! A panic here is a finding: text from outside made us panic, or a client's value stands in a statement's text.
 
-use std::sync::{Arc, OnceLock};
+mod shape;
 
-use model::{Catalog, Tenant, TenantId};
-use sql::postgres::select::Scope;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
+
+use model::{Catalog, ModuleModel, Tenant, TenantId};
+use sql::{
+    Statement,
+    postgres::select::{Scope, Start},
+};
 
 use super::{
     CursorKeys,
     cursor::{Position, Question, Way},
-    list, parse, plan,
+    list,
+    parse::{self, ListQuery},
+    plan::{self, ListPlan},
     prefer::Preferences,
     relation::Names,
 };
@@ -40,8 +50,8 @@ fn catalog() -> (&'static Catalog, Arc<Tenant>) {
     (catalog, Arc::clone(tenant))
 }
 
-/// Reads a query string of a list, plans it and renders it.
-pub fn query(text: &str) {
+/// Reads a query string of a list, plans it and renders every statement that may follow from it. Whether it was read.
+pub fn query(text: &str) -> bool {
     let (catalog, tenant) = catalog();
     let model = catalog
         .model(&tenant, "m", "a")
@@ -53,10 +63,35 @@ pub fn query(text: &str) {
         catalog,
         tenant: &tenant,
     };
-    let Ok(query) = parse::parse_list(names, model, &pairs, &Preferences::default()) else {
-        return;
+    let Ok(mut query) = parse::parse_list(names, model, &pairs, &Preferences::default()) else {
+        return false;
     };
-    let plan = plan::plan_list(model, &query);
+    let mut plan = plan::plan_list(model, &query);
+    // Which keys are null is part of the shape; the length decides it here.
+    let nulls: Vec<_> = (0..plan.order.len())
+        .map(|i| plan.order[i].required() || text.len() >> i & 1 == 0)
+        .collect();
+    let asked = statements(&tenant, model, &query, &plan, &nulls, text);
+    for statement in &asked {
+        check(statement);
+    }
+    shape::with_other_values(&mut query, &mut plan);
+    let other = statements(&tenant, model, &query, &plan, &nulls, shape::OTHER);
+    for (asked, other) in asked.iter().zip(&other) {
+        assert_eq!(asked.text, other.text, "one shape, one text");
+    }
+    true
+}
+
+/// A first page, one behind and one before a row with this value in its keys, and the counts.
+fn statements(
+    tenant: &Tenant,
+    model: &ModuleModel,
+    query: &ListQuery,
+    plan: &ListPlan,
+    has_value: &[bool],
+    value: &str,
+) -> Vec<Statement> {
     let scope = Scope {
         tenant: tenant.id,
         model: model.name(),
@@ -64,16 +99,44 @@ pub fn query(text: &str) {
         deleted: query.deleted,
         related: &plan.related,
     };
-    let statement = list::page_statement(&scope, &query, &plan, None);
-    // Names of the catalogue are ASCII words and nothing of ours is written with these.
-    let foreign = |text: &str| {
-        !text.is_ascii() || text.contains([';', '\\', '\n', '\0']) || text.contains("--")
+    let values: Vec<_> = has_value
+        .iter()
+        .map(|has| has.then(|| value.to_owned()))
+        .collect();
+    let at = |way| Position {
+        way,
+        values: values.clone(),
     };
-    assert!(
-        !foreign(&statement.text),
-        "a client's value is in the text: {}",
-        statement.text
-    );
+    let page = |position| list::page_statement(&scope, query, plan, position, query.limit + 1);
+    vec![
+        page(None),
+        page(Some(&at(Way::Forward))),
+        page(Some(&at(Way::Back))),
+        scope.any(&plan.order, Start::At(&values)),
+        scope.count(plan.distinct()),
+        scope.count_up_to(1_000),
+        scope.count_sample(1_000),
+        scope.count_planned(),
+    ]
+}
+
+/// The text is of our own words and the catalogue's names, and reads every bind that there is and no other.
+fn check(statement: &Statement) {
+    let text = statement.text.as_str();
+    // Names of the catalogue are ASCII words and nothing of ours is written with these.
+    let is_foreign = !text.is_ascii()
+        || text.contains([';', '\\', '\n', '\0'])
+        || text.contains("--")
+        || text.contains("/*");
+    assert!(!is_foreign, "a client's value is in the text: {text}");
+    let numbers = text.split('$').skip(1).map(|rest| {
+        let digits = rest.find(|c: char| !c.is_ascii_digit());
+        let number = &rest[..digits.unwrap_or(rest.len())];
+        number.parse::<usize>().expect("a bind has a number")
+    });
+    let read: BTreeSet<_> = numbers.collect();
+    let there: BTreeSet<_> = (1..=statement.binds.len()).collect();
+    assert_eq!(read, there, "{text}");
 }
 
 /// Opens a text that we never gave out, and one that we did, once whole and once with a byte of it changed.
@@ -128,4 +191,78 @@ pub fn cursor(text: &str) {
         keys.open(&question, &changed).is_none(),
         "a changed cursor is no cursor"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// The words that the fuzzer is given.
+    fn words() -> Vec<String> {
+        let dictionary = include_str!("../../../fuzz/query.dict").lines();
+        let word = |line: &str| serde_json::from_str(line).expect("a word in quotes");
+        let own = [
+            ",", "(", ")", "{", "}", ".", "=", ":", "1", "-1", "é", "%00", "+", " ",
+        ];
+        dictionary.map(word).chain(own.map(str::to_owned)).collect()
+    }
+
+    const SHAPES: [&str; 8] = [
+        "select=id,x:t,d::text,j->a->>b",
+        "include=a,c!x_id(limit=2;x_id=not.is.null),un:c!y_id!none",
+        "include=kin:a!inner(t=eq.x;j->y=eq.1)",
+        "distinct=t,n",
+        "or=(t.eq.x,and(n.in.(1,2),j->q->>r.like.*))",
+        "order=a(t).desc,j->>x",
+        "offset=3",
+        "limit=0",
+    ];
+
+    /// Parameters that are often well formed.
+    fn parameter() -> impl Strategy<Value = String> {
+        let field = proptest::sample::select(vec!["t", "n", "d", "j->a", "j->>b", "l", "k", "b"]);
+        let filter = (
+            field.clone(),
+            "(not\\.)?(eq|gt|in|cs|is|like|match|eq\\(any\\)|fts|plfts)",
+        )
+            .prop_flat_map(|(field, operator)| {
+                let value = prop_oneof![
+                    Just("1".to_owned()),
+                    Just("null".to_owned()),
+                    Just("{1,2}".to_owned()),
+                    Just("(1,2)".to_owned()),
+                    Just("true".to_owned()),
+                    "[^&]{0,8}",
+                ];
+                value.prop_map(move |value| format!("{field}={operator}.{value}"))
+            });
+        let order = (
+            field.clone(),
+            field.clone(),
+            "(\\.desc)?(\\.nulls(first|last))?",
+        )
+            .prop_map(|(a, b, way)| format!("order={a}{way},{b}"));
+        let shape = proptest::sample::select(&SHAPES[..]);
+        prop_oneof![3 => filter, 1 => order, 2 => shape.prop_map(str::to_owned)]
+    }
+
+    #[test]
+    fn the_shapes_above_are_read() {
+        for shape in SHAPES {
+            assert!(super::query(shape), "{shape}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_read_or_refused(words in proptest::collection::vec(proptest::sample::select(words()), 0..24)) {
+            super::query(&words.concat());
+            super::cursor(&words.concat());
+        }
+
+        #[test]
+        fn a_shape_has_one_text(parameters in proptest::collection::vec(parameter(), 1..5)) {
+            super::query(&parameters.join("&"));
+        }
+    }
 }

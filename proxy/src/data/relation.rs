@@ -80,7 +80,9 @@ impl<'a> Names<'a> {
         found
     }
 
-    /// The relation of that name, and through that field where a hint says so.
+    /// The relation of that name, and through that field where a hint says so. Where a field and a model give one
+    /// name to both ends (`node_id` of `nodes` to itself, called `node`), the name alone is the to-one and the name
+    /// with a hint the to-many, as a model's description has them.
     pub(super) fn relation(
         self,
         parameter: &str,
@@ -93,6 +95,10 @@ impl<'a> Names<'a> {
         let fitting: Vec<_> = named
             .filter(|r| hint.is_none_or(|hint| r.field.as_str() == hint))
             .collect();
+        let mut preferred = fitting.iter().filter(|r| r.is_one == hint.is_none());
+        if let (Some(one), None) = (preferred.next(), preferred.next()) {
+            return Ok(**one);
+        }
         match fitting.as_slice() {
             [one] => Ok(**one),
             [] => {
@@ -112,6 +118,46 @@ impl<'a> Names<'a> {
                 let message = format!("{} is one of {}", shown(name), choices.join(", "));
                 Err(refuse(parameter, FieldCode::InvalidValue, message))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_for_both_ends_is_told_apart_by_the_hint() {
+        let document = serde_json::json!({
+            "revision": 1, "generation": 1, "database": "x",
+            "models": [{"served": true, "document": {
+                "module": "m", "model": "node", "autoApi": true, "analytics": false, "maxPageSize": 10,
+                "fields": [
+                    {"name": "node_id", "type": "uuid", "references": {"module": "m", "model": "node"}},
+                    {"name": "root_id", "type": "uuid", "references": {"module": "m", "model": "node"}},
+                ],
+            }}],
+            "tenants": [{"id": "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01", "slug": "a", "state": "Active", "modules": ["m"]}],
+        });
+        let catalog = Catalog::parse(&document.to_string()).unwrap();
+        let tenant = catalog.tenants().next().unwrap();
+        let names = Names {
+            catalog: &catalog,
+            tenant,
+        };
+        let model = catalog.model(tenant, "m", "node").unwrap();
+        for (name, hint, expected) in [
+            ("node", None, Some((true, "node_id"))),
+            ("node", Some("node_id"), Some((false, "node_id"))),
+            ("node", Some("root_id"), Some((false, "root_id"))),
+            ("root", None, Some((true, "root_id"))),
+            ("root", Some("root_id"), Some((true, "root_id"))),
+            ("root", Some("node_id"), None),
+            ("nodes", None, None),
+        ] {
+            let found = names.relation("include", model, name, hint);
+            let found = found.ok().map(|r| (r.is_one, r.field.as_str()));
+            assert_eq!(found, expected, "{name} {hint:?}");
         }
     }
 }

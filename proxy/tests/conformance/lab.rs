@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use http::StatusCode;
+use proxy::postgres::DatabaseConfig;
 use serde_json::value::RawValue;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::Mutex;
@@ -27,7 +28,12 @@ struct List {
 impl Lab {
     /// A lab of one's own.
     pub async fn new() -> Self {
-        let world = World::of(&models(), |_| {}).await;
+        Self::with(|_| {}).await
+    }
+
+    /// The same with a changed configuration of the database.
+    pub async fn with(change: impl FnOnce(&mut DatabaseConfig)) -> Self {
+        let world = World::of(&models(), change).await;
         let mut judge = world.database.admin().await;
         rows::fill(&mut judge).await;
         crate::support::database::run(&mut judge, "set timezone = 'UTC'").await;

@@ -78,6 +78,7 @@ pub fn models() -> Vec<ModuleModel> {
                 {"name": "by_status", "fields": ["status", "departs_at"]},
                 {"name": "by_delay", "fields": ["delay"]},
                 {"name": "by_distance", "fields": ["distance"]},
+                {"name": "by_number", "fields": ["number"]},
             ]}),
         ),
         model("samples", Value::Array(sample_fields), json!({})),

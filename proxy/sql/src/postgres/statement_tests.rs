@@ -187,7 +187,17 @@ fn positions() {
     let null = [None, Some("a"), None, Some(ID)];
     let after =
         |order: &[SortKey], values: &[Option<&str>]| page(&all, Deleted::Exclude, order, values);
+    let one_way = |descending| {
+        [
+            key("amount", descending, descending),
+            key("title", descending, false),
+            key("id", descending, false),
+        ]
+    };
+    let values = [Some("1.5"), Some("a"), Some(ID)];
     assert_statements!(show([
+        ("all one way", after(&one_way(false), &values)),
+        ("all the other way", after(&one_way(true), &values)),
         ("a value, nulls behind", after(&order(false, false), &value)),
         ("a value, nulls in front", after(&order(true, true), &value)),
         ("null, values in front", after(&order(true, false), &null)),

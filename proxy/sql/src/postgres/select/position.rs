@@ -6,8 +6,8 @@ use crate::postgres::binds::Binds;
 /// What lies behind a position, as one or two predicates whose rows do not overlap and follow each other; none for
 /// the beginning. `names` are the expressions of the keys.
 ///
-/// The first starts with a bound on the first key that an index can use; rows on the other side of the nulls of
-/// the first key are a branch of their own.
+/// The first is a comparison of rows where the order allows it, and else starts with a bound on the first key: an
+/// index can use either. Rows on the other side of the nulls of the first key are a branch of their own.
 pub(super) fn branches(
     binds: &mut Binds,
     order: &[SortKey],
@@ -48,24 +48,51 @@ impl Position<'_> {
         }
     }
 
+    /// Whether PostgreSQL compares rows as this order does: all keys go one way, and none behind the first can be
+    /// null.
+    fn is_one_way(self) -> bool {
+        let first = self.order[0].descending;
+        let is_plain = |(i, key): (usize, &SortKey)| {
+            key.descending == first && self.values[i].is_some() && (i == 0 || key.required())
+        };
+        self.order.iter().enumerate().all(is_plain)
+    }
+
+    /// One comparison of all keys, which is one range of an index however many rows share the first of them.
+    fn as_row(self, binds: &mut Binds) -> String {
+        let values = self.order.iter().zip(self.values);
+        let values: Vec<_> = values
+            .map(|(key, value)| binds.value(key.operand.field_type(), value.clone()))
+            .collect();
+        let operator = match (self.order[0].descending, self.itself == "true") {
+            (true, false) => "<",
+            (true, true) => "<=",
+            (false, false) => ">",
+            (false, true) => ">=",
+        };
+        match (self.names, values.as_slice()) {
+            ([name], [value]) => format!("{name} {operator} {value}"),
+            (names, values) => {
+                format!("({}) {operator} ({})", names.join(", "), values.join(", "))
+            }
+        }
+    }
+
     fn branches(self, binds: &mut Binds) -> Vec<String> {
         let ([key, ..], [name, ..], [value, ..]) = (self.order, self.names, self.values) else {
             return Vec::new();
         };
         match value {
             Some(value) => {
-                let bind = binds.value(key.operand.field_type(), Some(value.clone()));
-                let (strict, bound) = if key.descending {
-                    ("<", "<=")
-                } else {
-                    (">", ">=")
-                };
-                let here = match self.order.len() {
-                    1 if self.itself == "true" => format!("{name} {bound} {bind}"),
-                    1 => format!("{name} {strict} {bind}"),
-                    _ => {
+                let here = match self.is_one_way() {
+                    true => self.as_row(binds),
+                    false => {
+                        let bind = binds.value(key.operand.field_type(), Some(value.clone()));
+                        let bound = if key.descending { "<=" } else { ">=" };
                         let rest = self.rest().behind(binds);
-                        format!("{name} {bound} {bind} and ({name} {strict} {bind} or {rest})")
+                        // Not `<` or `>` once more: the planner would take it for another bound and expect far
+                        // fewer rows than there are.
+                        format!("{name} {bound} {bind} and ({name} <> {bind} or {rest})")
                     }
                 };
                 let nulls_follow = !key.required() && !key.nulls_first;
