@@ -3,8 +3,10 @@
 mod batch;
 mod bulk;
 mod concurrency;
+mod crowds;
 mod filters;
 mod formats;
+mod hooked;
 mod hooks;
 mod idempotency;
 mod included;
@@ -16,6 +18,7 @@ mod paging;
 mod plans;
 mod records;
 mod relations;
+mod restores;
 mod several;
 mod shapes;
 mod streams;

@@ -110,7 +110,7 @@ fn calls<'a>(
     for (call, operation) in calls.iter().zip(operations) {
         call.require(match operation.kind {
             Kind::Create | Kind::Update | Kind::Upsert => Action::Write,
-            Kind::Delete => Action::Delete,
+            Kind::Delete | Kind::Restore => Action::Delete,
         })?;
     }
     refuse_hooked(&calls, operations)?;
@@ -123,7 +123,7 @@ fn refuse_hooked(calls: &[Call<'_>], operations: &[Operation<'_>]) -> Result<(),
     let hooked = |(row, (call, operation)): (usize, (&Call<'_>, &Operation<'_>))| {
         let events: &[HookEvent] = match operation.kind {
             Kind::Create => &[HookEvent::BeforeCreate],
-            Kind::Update => &[HookEvent::BeforeUpdate],
+            Kind::Update | Kind::Restore => &[HookEvent::BeforeUpdate],
             // As with a single write that merges.
             Kind::Upsert => &[HookEvent::BeforeCreate, HookEvent::BeforeUpdate],
             Kind::Delete => &[HookEvent::BeforeDelete],

@@ -3,7 +3,7 @@
 use model::Ident;
 use serde_json::{Value, json};
 
-use super::{access::Reach, example, record::key, schemas::reference, served};
+use super::{access::Reach, example, record::key, schemas::reference};
 use crate::{
     analytics::{GROUP_BY_MAX, LIMIT_DEFAULT, LIMIT_MAX, METRICS_MAX},
     cache::{KEY_BYTES_MAX, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX},
@@ -67,14 +67,11 @@ fn one_or_many(one: &Value) -> Value {
 /// The operations of a batch over the models of a module that the caller may write or delete.
 pub(super) fn batch(models: &[&Ident], writes: bool, deletes: bool, example: Value) -> Value {
     let mut ops = Vec::new();
-    let more = |op| served::BATCH_UPSERT_AND_RESTORE.then_some(op);
     if writes {
-        ops.extend(["create", "update"]);
-        ops.extend(more("upsert"));
+        ops.extend(["create", "update", "upsert"]);
     }
     if deletes {
-        ops.push("delete");
-        ops.extend(more("restore"));
+        ops.extend(["delete", "restore"]);
     }
     json!({"required": true, "content": {"application/json": {
         "schema": {
@@ -92,6 +89,10 @@ pub(super) fn batch(models: &[&Ident], writes: bool, deletes: bool, example: Val
                         },
                         "id": {"anyOf": [reference("Uuid"), reference("Ref")]},
                         "version": reference("Int64"),
+                        "on_conflict": {
+                            "description": "Of an upsert: the fields of its key, id unless given.",
+                            "type": "array", "items": {"type": "string"},
+                        },
                         "data": {
                             "description": "As the body of a create or a change; in place of a field's value \
                                             {\"$ref\": \"home.id\"} stands for a field of an earlier operation.",

@@ -2,5 +2,3 @@
 
 /// Lists as `text/csv` and `application/x-ndjson`.
 pub(super) const TABLES_ANSWERED: bool = false;
-/// The operations `upsert` and `restore` of a batch.
-pub(super) const BATCH_UPSERT_AND_RESTORE: bool = false;

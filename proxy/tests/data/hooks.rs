@@ -19,7 +19,12 @@ use crate::support::{
 };
 
 /// A world whose model `deals` has these hooks: event, URL, timeout in ms, policy.
-async fn world(hooks: &[(&str, &str, u32, &str)]) -> World {
+pub(super) async fn world(hooks: &[(&str, &str, u32, &str)]) -> World {
+    world_of(1, hooks).await
+}
+
+/// The same of the model at that place.
+pub(super) async fn world_of(at: usize, hooks: &[(&str, &str, u32, &str)]) -> World {
     let mut world = World::new().await;
     let mut models = models();
     let hooks: Vec<_> = hooks
@@ -28,9 +33,9 @@ async fn world(hooks: &[(&str, &str, u32, &str)]) -> World {
             json!({"event": event, "url": url, "timeoutMs": timeout, "failurePolicy": policy})
         })
         .collect();
-    let mut deals = serde_json::to_value(&models[1]).unwrap();
-    deals["hooks"] = json!(hooks);
-    models[1] = serde_json::from_value(deals).unwrap();
+    let mut hooked = serde_json::to_value(&models[at]).unwrap();
+    hooked["hooks"] = json!(hooks);
+    models[at] = serde_json::from_value(hooked).unwrap();
     world.catalog = catalog_of(&models, 1);
     world
 }

@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// A world with schema `platform` in its database.
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let world = World::new().await;
     let mut admin = world.database.admin().await;
     for role in ["septem_sink", "septem_cdc"] {
@@ -32,7 +32,7 @@ async fn world() -> World {
     world
 }
 
-async fn keyed(
+pub(super) async fn keyed(
     world: &World,
     caller: &Caller,
     key: &str,
@@ -61,7 +61,7 @@ fn replayed(seen: &Seen) -> bool {
 }
 
 /// The same to the byte, and said to be given again.
-fn assert_replay(first: &Seen, again: &Seen) {
+pub(super) fn assert_replay(first: &Seen, again: &Seen) {
     assert!(!replayed(first) && replayed(again), "{first:?} {again:?}");
     assert_eq!((first.status, &first.text), (again.status, &again.text));
     let mut headers = again.headers.clone();

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Upsert,
     /// A deletion.
     Delete,
+    /// Taking back a deletion.
+    Restore,
 }
 
 /// One operation as it was sent.
@@ -174,10 +176,7 @@ fn parse_kind(op: Option<&RawValue>) -> Result<Kind, FieldError> {
         Some("update") => Ok(Kind::Update),
         Some("delete") => Ok(Kind::Delete),
         Some("upsert") => Ok(Kind::Upsert),
-        Some("restore") => {
-            let message = "restore is not served in a batch yet";
-            Err(refuse("op", FieldCode::InvalidValue, message))
-        }
+        Some("restore") => Ok(Kind::Restore),
         Some(_) => {
             let message = "is create, update, delete, upsert or restore";
             Err(refuse("op", FieldCode::InvalidValue, message))
@@ -203,7 +202,7 @@ fn misplaced(
     }
     match (kind, data) {
         (Kind::Create | Kind::Update | Kind::Upsert, None) => errors.push(required("data")),
-        (Kind::Delete, Some(_)) => errors.push(useless("data")),
+        (Kind::Delete | Kind::Restore, Some(_)) => errors.push(useless("data")),
         _ => {}
     }
     errors
@@ -331,6 +330,10 @@ mod tests {
             (
                 r#"{"op":"delete","model":"a","id":"i","data":{}}"#,
                 vec![("data", UnknownField)],
+            ),
+            (
+                r#"{"op":"restore","model":"a","data":{}}"#,
+                vec![("id", Required), ("data", UnknownField)],
             ),
         ] {
             let expected: Vec<_> = expected.into_iter().map(|(f, c)| (f, c, Some(1))).collect();

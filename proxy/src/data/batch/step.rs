@@ -14,6 +14,7 @@ use crate::{
         patch::{Alteration, Expected},
         prefer::Missing,
         record::Shape,
+        restore::Revival,
     },
     postgres::Row,
     problem::{FieldCode, Problem},
@@ -26,6 +27,7 @@ pub(super) enum Step<'a> {
     Update(Alteration<'a>),
     Upsert(Box<Upsertion<'a>>),
     Delete(Removal<'a>),
+    Restore(Revival<'a>),
 }
 
 /// A row that a step locks.
@@ -64,6 +66,7 @@ impl<'a> Step<'a> {
         };
         Ok(match kind {
             Kind::Delete => Self::Delete(Removal::plan(call, id, expected)),
+            Kind::Restore => Self::Restore(Revival::plan(call, id, expected)),
             Kind::Create | Kind::Upsert | Kind::Update => Self::Update(Alteration::plan(
                 call,
                 id,
@@ -94,6 +97,7 @@ impl<'a> Step<'a> {
             Self::Update(alteration) => alteration.statements(shape),
             Self::Upsert(upsertion) => upsertion.statements(shape),
             Self::Delete(removal) => removal.statements(shape),
+            Self::Restore(revival) => revival.statements(shape),
         }
     }
 
@@ -104,6 +108,7 @@ impl<'a> Step<'a> {
             Self::Update(alteration) => alteration.read(answer),
             Self::Upsert(upsertion) => upsertion.read(answer),
             Self::Delete(removal) => removal.read(answer),
+            Self::Restore(revival) => revival.read(answer),
         }
     }
 
@@ -118,12 +123,9 @@ impl<'a> Step<'a> {
             Self::Create(creation) => creation.locks().targets(creation.call),
             Self::Update(alteration) => alteration.locks().targets(alteration.call),
             Self::Upsert(upsertion) => touched(upsertion),
-            Self::Delete(removal) => vec![Locked {
-                call: removal.call,
-                target: removal.call.model.name().clone(),
-                id: removal.id.clone(),
-                own: true,
-            }],
+            Self::Delete(removal) => vec![own(removal.call, &removal.id)],
+            // What it refers to is in the row.
+            Self::Restore(revival) => vec![own(revival.call, &revival.id)],
         }
     }
 
@@ -133,8 +135,18 @@ impl<'a> Step<'a> {
             Self::Create(creation) => {
                 Some((creation.call.model.name().clone(), creation.id.clone()))
             }
-            Self::Update(_) | Self::Upsert(_) | Self::Delete(_) => None,
+            Self::Update(_) | Self::Upsert(_) | Self::Delete(_) | Self::Restore(_) => None,
         }
+    }
+}
+
+/// The row that is written.
+fn own<'b>(call: &'b Call<'b>, id: &str) -> Locked<'b> {
+    Locked {
+        call,
+        target: call.model.name().clone(),
+        id: id.to_owned(),
+        own: true,
     }
 }
 
