@@ -113,7 +113,11 @@ impl Cache {
                 self.store.delete(tenant, key).await.map_err(away)?;
                 Ok(Reply::empty(StatusCode::NO_CONTENT))
             }
-            _ => Err(Problem::method_not_allowed("GET, HEAD, PUT, DELETE")),
+            _ => Err(Problem::method_not_allowed(if key == "invalidate" {
+                "GET, HEAD, POST, PUT, DELETE"
+            } else {
+                "GET, HEAD, PUT, DELETE"
+            })),
         }
     }
 

@@ -20,6 +20,7 @@ mod hooked;
 mod idempotency;
 mod include;
 mod lane;
+pub(crate) mod limits;
 mod lines;
 mod list;
 mod locks;
@@ -33,7 +34,7 @@ pub(crate) mod prefer;
 mod reach;
 mod record;
 mod refusal;
-mod relation;
+pub(crate) mod relation;
 mod restore;
 mod select;
 mod session;
@@ -106,9 +107,9 @@ pub enum Target<'a> {
 }
 
 /// What a model's path takes.
-const OF_ALL: &str = "GET, HEAD, POST, PATCH, DELETE";
+pub(crate) const OF_ALL: &str = "GET, HEAD, POST, PATCH, DELETE";
 /// What a record's path takes.
-const OF_ONE: &str = "GET, HEAD, PATCH, DELETE";
+pub(crate) const OF_ONE: &str = "GET, HEAD, PATCH, DELETE";
 
 /// Answers a request to a module's data.
 ///

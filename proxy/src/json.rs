@@ -11,7 +11,7 @@ use crate::problem::FieldCode;
 pub(crate) type Wrong = (FieldCode, String);
 
 /// Deepest nesting of a body (API.md: JSON depth 32); the object that is the record is one of them.
-const DEPTH_MAX: usize = 31;
+pub(crate) const DEPTH_MAX: usize = 31;
 
 /// Checks a JSON text.
 pub(crate) fn check(raw: &str) -> Result<(), Wrong> {

@@ -10,10 +10,10 @@ mod document;
 mod example;
 mod parameters;
 mod paths;
+mod prefer;
 mod record;
 mod responses;
 mod schemas;
-mod served;
 mod store;
 mod values;
 
@@ -65,13 +65,48 @@ pub async fn handle(
 
 /// The schema of a body as the document gives it, by itself, for the tests of the parser.
 #[cfg(test)]
-pub(crate) fn body_schema(model: &model::ModuleModel, creates: bool) -> serde_json::Value {
-    let mut schema = match creates {
-        true => record::create(model),
-        false => record::change(model),
-    };
-    schema["components"] = serde_json::json!({"schemas": schemas::shared()});
-    schema
+pub(crate) fn body_schema(model: &model::ModuleModel, body: Body) -> serde_json::Value {
+    let of_model = record::bodies(&access::Reach::of_test(model));
+    let key = format!("{}.{}", record::key(model), body.name());
+    let mut all = schemas::shared();
+    all.extend(bodies::local_references());
+    all.extend(of_model);
+    serde_json::json!({"$ref": format!("#/components/schemas/{key}"), "components": {"schemas": all}})
+}
+
+/// The body of a creation as the document describes it.
+#[cfg(test)]
+pub(crate) fn create_body(model: &model::ModuleModel) -> serde_json::Value {
+    bodies::create(&access::Reach::of_test(model))
+}
+
+/// A body that has a schema.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Body {
+    /// Of a new record.
+    Create,
+    /// Of a change of one record.
+    Change,
+    /// Of one entry of a change of many.
+    ChangeById,
+    /// Of a change of all records of a filter.
+    ChangeOfFilter,
+    /// Of one operation of a batch.
+    Operation,
+}
+
+#[cfg(test)]
+impl Body {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::ChangeById => "change-by-id",
+            Self::ChangeOfFilter => "change-of-filter",
+            Self::Operation => "operation",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,31 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// All, in the order of their declaration.
+    pub const ALL: [Self; 21] = [
+        Self::Validation,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::TenantSuspended,
+        Self::TenantReadOnly,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::Conflict,
+        Self::NotSynced,
+        Self::PreconditionFailed,
+        Self::TooLarge,
+        Self::UriTooLong,
+        Self::UnsupportedMediaType,
+        Self::RateLimited,
+        Self::IdempotencyMismatch,
+        Self::HeadersTooLarge,
+        Self::Internal,
+        Self::Unavailable,
+        Self::OutcomeUnknown,
+        Self::Timeout,
+    ];
+
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         match self {
@@ -156,6 +181,29 @@ pub enum FieldCode {
     NotFound,
     /// The module refused it.
     Refused,
+}
+
+impl FieldCode {
+    /// All, in the order of their declaration.
+    pub const ALL: [Self; 17] = [
+        Self::UnknownField,
+        Self::Required,
+        Self::InvalidValue,
+        Self::OutOfRange,
+        Self::TooLong,
+        Self::NotInEnum,
+        Self::ReadOnly,
+        Self::InvalidOperator,
+        Self::LimitExceeded,
+        Self::NotUnique,
+        Self::ReferenceNotFound,
+        Self::ReferenceInUse,
+        Self::StaleVersion,
+        Self::Duplicate,
+        Self::Deleted,
+        Self::NotFound,
+        Self::Refused,
+    ];
 }
 
 /// One field or parameter and what is wrong with it.

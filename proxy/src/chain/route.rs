@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::{
+    data::{OF_ALL, OF_ONE},
+    exchange::METHODS,
+};
+
 /// What a path leads to. Names are as they were asked: whether they exist is found out later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
@@ -170,6 +175,22 @@ impl Route {
         }
     }
 
+    /// The methods that the path takes, as `Allow` names them. What a path has depends on its form alone, so this tells
+    /// nothing to who has not been asked for a token yet.
+    pub fn allow(&self) -> &'static str {
+        match self {
+            Self::Data { id: None, .. } => OF_ALL,
+            Self::Data { id: Some(_), .. } => OF_ONE,
+            Self::Restore { .. } | Self::Batch { .. } | Self::Analytics { .. } => "POST",
+            // A key as any other, and a path of its own.
+            Self::Cache { key } if key == "invalidate" => "GET, HEAD, POST, PUT, DELETE",
+            Self::Invalidate => "GET, HEAD, POST, PUT, DELETE",
+            Self::Cache { .. } => "GET, HEAD, PUT, DELETE",
+            Self::Schema { .. } | Self::OpenApi | Self::Docs { .. } => "GET, HEAD",
+            Self::Unknown => METHODS,
+        }
+    }
+
     /// Most bytes of the body.
     pub fn body_bytes_max(&self) -> usize {
         match self {
@@ -182,6 +203,25 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_says_which_methods_it_takes() {
+        let check = |path: &str, allow: &str| {
+            let path: Vec<String> = path.split('/').map(str::to_owned).collect();
+            let route = Route::parse(&Method::OPTIONS, &path);
+            assert_eq!(route.allow(), allow, "{path:?}");
+        };
+        check("data/crm/deals", "GET, HEAD, POST, PATCH, DELETE");
+        check("data/crm/deals/1", "GET, HEAD, PATCH, DELETE");
+        check("data/crm/deals/1/restore", "POST");
+        check("data/crm/batch", "POST");
+        check("data/crm/analytics", "POST");
+        check("cache/x", "GET, HEAD, PUT, DELETE");
+        check("cache/invalidate", "GET, HEAD, POST, PUT, DELETE");
+        check("schema/crm", "GET, HEAD");
+        check("openapi.json", "GET, HEAD");
+        check("data", METHODS);
+    }
 
     #[test]
     fn a_path_leads_to_one_part() {

@@ -31,10 +31,10 @@ use plan::Plan;
 pub(super) use step::Locked;
 
 /// Most operations of a batch (API.md "Defaults and ceilings").
-const OPERATIONS_MAX: usize = 100;
+pub(crate) const OPERATIONS_MAX: usize = 100;
 
 /// Most bytes of an answer (API.md: 32 MiB). One round trip has this bound already, several together have not.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
+pub(crate) const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 pub(super) async fn batch(asked: &Asked<'_>, catalog: &Catalog) -> Result<Reply, Failure> {
     let request = asked.request;
@@ -233,3 +233,6 @@ fn at(mut problem: Problem, row: usize) -> Problem {
     }
     problem
 }
+
+#[cfg(test)]
+mod agreement;

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Most records of one body (API.md "Writing": bulk 1,000 rows).
-pub(super) const ROWS_MAX: usize = 1_000;
+pub(crate) const ROWS_MAX: usize = 1_000;
 
 /// Columns that nobody sets.
 pub(super) const SERVER_KEPT: [&str; 7] = [

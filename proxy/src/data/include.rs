@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// Deepest nesting of includes; the outermost is 1 (API.md "Defaults and ceilings").
-pub(super) const DEPTH_MAX: usize = 3;
+pub(crate) const DEPTH_MAX: usize = 3;
 /// Most includes beside each other (API.md "Defaults and ceilings").
-pub(super) const BREADTH_MAX: usize = 10;
+pub(crate) const BREADTH_MAX: usize = 10;
 /// Most includes of one request: each is a sub-select that the planner has to think about.
 pub(super) const INCLUDES_MAX: usize = 50;
 

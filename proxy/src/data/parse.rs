@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// Rows of a page, or of what is included, unless `limit` says otherwise (API.md "Reading").
-pub(super) const LIMIT_DEFAULT: u32 = 50;
+pub(crate) const LIMIT_DEFAULT: u32 = 50;
 /// Most rows that are passed over: they are read all the same (API.md "Reading").
-pub(super) const OFFSET_MAX: u32 = 100_000;
+pub(crate) const OFFSET_MAX: u32 = 100_000;
 
 /// How rows are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

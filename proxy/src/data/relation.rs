@@ -17,7 +17,7 @@ pub(crate) struct Names<'a> {
 
 /// A foreign key, seen from one of its ends.
 #[derive(Clone, Copy)]
-pub(super) struct Relation<'a> {
+pub(crate) struct Relation<'a> {
     /// The model at the other end.
     pub model: &'a ModuleModel,
     /// The field that refers.
@@ -49,7 +49,7 @@ impl<'a> Relation<'a> {
 
 impl<'a> Names<'a> {
     /// Every relation of a model to models that the tenant has. One that it has not is as if it were not there.
-    fn relations(self, model: &'a ModuleModel) -> Vec<Relation<'a>> {
+    pub(crate) fn relations(self, model: &'a ModuleModel) -> Vec<Relation<'a>> {
         let mut found = Vec::new();
         for field in model.fields() {
             let Some(reference) = &field.references else {
@@ -83,7 +83,7 @@ impl<'a> Names<'a> {
     /// The relation of that name, and through that field where a hint says so. Where a field and a model give one
     /// name to both ends (`node_id` of `nodes` to itself, called `node`), the name alone is the to-one and the name
     /// with a hint the to-many, as a model's description has them.
-    pub(super) fn relation(
+    pub(crate) fn relation(
         self,
         parameter: &str,
         model: &'a ModuleModel,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Most values of one `select`: every column of the widest model (128 fields, 8 of ours), and some of them twice.
-pub(super) const SELECT_MAX: usize = 200;
+pub(crate) const SELECT_MAX: usize = 200;
 /// Most characters of an alias, as many as PostgreSQL's names have bytes.
 const ALIAS_CHARS_MAX: usize = 63;
 

@@ -26,6 +26,21 @@ pub(super) struct Reach {
     pub relations: Vec<Relation>,
 }
 
+#[cfg(test)]
+impl Reach {
+    /// Everything of a model, without relations.
+    pub fn of_test(model: &ModuleModel) -> Self {
+        Self {
+            model: Arc::new(model.clone()),
+            read: true,
+            write: true,
+            delete: true,
+            read_deleted: true,
+            relations: Vec::new(),
+        }
+    }
+}
+
 /// What one caller may do.
 pub(super) struct Access {
     /// Models in the order of their names.

@@ -1,117 +1,181 @@
 //! Bodies of requests, by media type.
 
-use model::Ident;
+use model::{FieldType, Ident};
 use serde_json::{Value, json};
 
-use super::{access::Reach, example, record::key, schemas::reference};
+use super::{
+    access::Reach,
+    example,
+    record::{self, key},
+    schemas::reference,
+};
 use crate::{
     analytics::{GROUP_BY_MAX, LIMIT_DEFAULT, LIMIT_MAX, METRICS_MAX},
     cache::{KEY_BYTES_MAX, TTL_SECONDS_DEFAULT, TTL_SECONDS_MAX},
+    data::limits::{OPERATIONS_MAX, ROWS_MAX},
 };
-
-/// Most records of one bulk body (API.md, "Defaults and ceilings").
-const BULK_ROWS_MAX: usize = 1_000;
-/// Most operations of one batch (API.md, "Defaults and ceilings").
-const OPERATIONS_MAX: usize = 100;
 
 /// One record or many, in any of the media types.
 pub(super) fn create(reach: &Reach) -> Value {
     let one = reference(&format!("{}.create", key(&reach.model)));
-    let example = example::record(&reach.model);
-    json!({"required": true, "content": {
-        "application/json": {"schema": one_or_many(&one), "example": example},
-        "text/csv": {"schema": {
-            "description": "The first line names fields; an unquoted NULL is null.", "type": "string",
-        }},
-        "application/x-ndjson": {"schema": {"description": "A record a line.", "type": "string"}},
-    }})
+    let schema = json!({"oneOf": [one, list_of(&one)]});
+    content(schema, &example::record(&reach.model), true)
 }
 
 /// A change of one record.
 pub(super) fn change(reach: &Reach) -> Value {
     let schema = reference(&format!("{}.change", key(&reach.model)));
     let example = example::change(&reach.model);
-    json!({"required": true, "content": {
-        "application/json": {"schema": schema, "example": example},
-        "application/merge-patch+json": {"schema": schema, "example": example},
-    }})
+    with_merge_patch(content(schema, &example, false))
 }
 
-/// A change of all rows of a filter, or of each row by its id. A filter is for who may read.
+/// A change of each record by its id, or of all records of a filter. A filter is for who may read.
 pub(super) fn change_many(reach: &Reach) -> Value {
     let key = key(&reach.model);
-    let by_id = json!({
-        "type": "array", "maxItems": BULK_ROWS_MAX, "items": reference(&format!("{key}.change-by-id")),
-    });
-    let mut json = json!({"schema": by_id});
+    let by_id = list_of(&reference(&format!("{key}.change-by-id")));
+    let each = example::change_by_id(&reach.model);
+    let mut body = content(by_id.clone(), &each, true);
+    body["content"]["application/json"]["example"] = json!([each]);
     if reach.read {
-        json = json!({
-            "schema": {"oneOf": [reference(&format!("{key}.change-of-all")), by_id]},
-            "example": example::change(&reach.model),
-        });
+        let all = reference(&format!("{key}.change-of-filter"));
+        body["content"]["application/json"]["schema"] = json!({"oneOf": [all, by_id]});
     }
-    json!({"required": true, "content": {
-        "application/json": json,
-        "application/merge-patch+json": json,
-        "text/csv": {"schema": {
-            "description": "The first line names fields, id among them; an unquoted NULL is null.", "type": "string",
-        }},
-        "application/x-ndjson": {"schema": {"description": "A record a line, each with its id.", "type": "string"}},
-    }})
+    with_merge_patch(body)
 }
 
-fn one_or_many(one: &Value) -> Value {
-    json!({"oneOf": [one, {"type": "array", "maxItems": BULK_ROWS_MAX, "items": one}]})
+/// The same body, whose objects are merged into what JSON fields hold (RFC 7396) instead of replacing it.
+fn with_merge_patch(mut body: Value) -> Value {
+    let json = body["content"]["application/json"].clone();
+    body["content"]["application/merge-patch+json"] = json;
+    body
+}
+
+fn list_of(one: &Value) -> Value {
+    json!({"type": "array", "maxItems": ROWS_MAX, "items": one})
+}
+
+/// A body in JSON, and line by line where it may be of many records.
+fn content(schema: Value, example: &Value, lines: bool) -> Value {
+    let mut content = json!({"application/json": {"schema": schema, "example": example}});
+    if lines {
+        let text = |description: &str| json!({"description": description, "type": "string"});
+        content["text/csv"] = json!({
+            "schema": text("The first line names fields; an unquoted NULL is null."), "example": example::csv(example),
+        });
+        content["application/x-ndjson"] = json!({
+            "schema": text("A record a line, as in a list in JSON."), "example": example.to_string(),
+        });
+    }
+    json!({"required": true, "content": content})
 }
 
 /// The operations of a batch over the models of a module that the caller may write or delete.
-pub(super) fn batch(models: &[&Ident], writes: bool, deletes: bool, example: Value) -> Value {
-    let mut ops = Vec::new();
-    if writes {
-        ops.extend(["create", "update", "upsert"]);
-    }
-    if deletes {
-        ops.extend(["delete", "restore"]);
-    }
+pub(super) fn batch(models: &[&&Reach], example: Value) -> Value {
+    let operations = models.iter().map(|r| reference(&operation_key(r)));
     json!({"required": true, "content": {"application/json": {
         "schema": {
             "type": "object", "required": ["operations"], "additionalProperties": false,
             "properties": {"operations": {
                 "type": "array", "minItems": 1, "maxItems": OPERATIONS_MAX,
-                "items": {
-                    "type": "object", "required": ["op", "model"], "additionalProperties": false,
-                    "properties": {
-                        "op": {"type": "string", "enum": ops},
-                        "model": {"type": "string", "enum": models},
-                        "ref": {
-                            "description": "A name by which later operations refer to this one.",
-                            "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$",
-                        },
-                        "id": {"anyOf": [reference("Uuid"), reference("Ref")]},
-                        "version": reference("Int64"),
-                        "on_conflict": {
-                            "description": "Of an upsert: the fields of its key, id unless given.",
-                            "type": "array", "items": {"type": "string"},
-                        },
-                        "data": {
-                            "description": "As the body of a create or a change; in place of a field's value \
-                                            {\"$ref\": \"home.id\"} stands for a field of an earlier operation.",
-                            "type": "object",
-                        },
-                    },
-                },
+                "items": {"oneOf": operations.collect::<Vec<_>>()},
             }},
         },
         "example": {"operations": example},
     }}})
 }
 
-/// `{"$ref": "home.id"}`.
-pub(super) fn local_reference() -> Value {
-    json!({
+fn operation_key(reach: &Reach) -> String {
+    format!("{}.operation", key(&reach.model))
+}
+
+/// What a batch may do to one model, and the bodies that it takes.
+pub(super) fn operations(reach: &Reach) -> Vec<(String, Value)> {
+    let key = key(&reach.model);
+    let id = || json!({"anyOf": [reference("Uuid"), reference("Ref")]});
+    let version = || json!({"anyOf": [reference("Int64"), reference("Ref")]});
+    let variant = |op: &str, required: &[&str], members: Value| {
+        let mut properties = json!({
+            "op": {"const": op}, "model": {"const": reach.model.name().model}, "ref": reference("RefName"),
+        });
+        if let (Some(all), Value::Object(members)) = (properties.as_object_mut(), members) {
+            all.extend(members);
+        }
+        let required: Vec<&str> = ["op", "model"].iter().chain(required).copied().collect();
+        json!({
+            "type": "object", "required": required, "additionalProperties": false, "properties": properties,
+        })
+    };
+    let mut variants = Vec::new();
+    let mut found = Vec::new();
+    if reach.write {
+        let data = |kind: &str| reference(&format!("{key}.{kind}-in-batch"));
+        variants.push(variant(
+            "create",
+            &["data"],
+            json!({"id": id(), "data": data("create")}),
+        ));
+        let change = json!({"id": id(), "version": version(), "data": data("change")});
+        variants.push(variant("update", &["id", "data"], change));
+        let uniques = reach
+            .model
+            .unique()
+            .iter()
+            .flat_map(|unique| &unique.fields);
+        let names: std::collections::BTreeSet<&str> =
+            uniques.map(Ident::as_str).chain(["id"]).collect();
+        let key = json!({
+            "description": "The fields of the key that decides; id when not sent.",
+            "type": "array", "items": {"type": "string", "enum": names}, "default": ["id"],
+        });
+        let upsert = json!({"id": id(), "on_conflict": key, "data": data("create")});
+        variants.push(variant("upsert", &["data"], upsert));
+        found.extend(in_batch(reach));
+    }
+    if reach.delete {
+        for op in ["delete", "restore"] {
+            let one = json!({"id": id(), "version": version()});
+            variants.push(variant(op, &["id"], one));
+        }
+    }
+    found.push((operation_key(reach), json!({"oneOf": variants})));
+    found
+}
+
+/// The bodies of a creation and a change where a value may be a reference to an earlier operation.
+fn in_batch(reach: &Reach) -> [(String, Value); 2] {
+    let key = key(&reach.model);
+    let body = |kind: &str, mut schema: Value| {
+        for (name, schema) in schema["properties"].as_object_mut().into_iter().flatten() {
+            let alone = reference(&format!("{key}.{kind}/properties/{name}"));
+            let field = reach.model.field(name);
+            // An object in a JSON field is a value.
+            let is_json = field.is_some_and(|f| f.field_type == FieldType::Json);
+            *schema = match is_json {
+                true => alone,
+                false => json!({"anyOf": [alone, reference("Ref")]}),
+            };
+        }
+        if let Some(words) = schema.as_object_mut() {
+            words.remove("examples");
+        }
+        (format!("{key}.{kind}-in-batch"), schema)
+    };
+    let (create, change) = (record::create(&reach.model), record::change(&reach.model));
+    [body("create", create), body("change", change)]
+}
+
+/// The name of an operation, and `{"$ref": "home.id"}`.
+pub(super) fn local_references() -> [(String, Value); 2] {
+    let name = json!({
+        "description": "A name by which later operations refer to this one.",
+        "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$",
+    });
+    let reference = json!({
+        "description": "Such as home.id: stands for a field of the record of an earlier operation.",
         "type": "object", "required": ["$ref"], "additionalProperties": false,
         "properties": {"$ref": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}\\.[a-z][a-z0-9_]*$"}},
-    })
+    });
+    [("RefName".to_owned(), name), ("Ref".to_owned(), reference)]
 }
 
 /// An analytics query over the models of a module that the caller may read.

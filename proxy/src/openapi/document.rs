@@ -98,7 +98,7 @@ fn all_schemas(access: &Access) -> Map<String, Value> {
     let mut all = schemas::shared();
     all.extend(parameters::filter_schemas());
     all.extend(described::schemas());
-    all.insert("Ref".into(), bodies::local_reference());
+    all.extend(bodies::local_references());
     for reach in &access.models {
         all.extend(record::schemas(reach));
     }

@@ -47,15 +47,41 @@ pub(super) fn record(model: &ModuleModel) -> Value {
         .into()
 }
 
-/// A body that changes the first field that may be changed without knowing other rows, else the first.
+/// A record as CSV: a line of names and a line of values.
+pub(super) fn csv(record: &Value) -> String {
+    let members = record.as_object().into_iter().flatten();
+    let cell = |(name, value): (&String, &Value)| {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        (name.clone(), format!("\"{}\"", text.replace('"', "\"\"")))
+    };
+    let (names, values): (Vec<_>, Vec<_>) = members.map(cell).unzip();
+    format!("{}\n{}\n", names.join(","), values.join(","))
+}
+
+/// A body that changes one field: one that may be changed without knowing other rows, where there is such.
 pub(super) fn change(model: &ModuleModel) -> Value {
-    let free = model.fields().iter().find(|f| f.references.is_none());
-    let field = free.or(model.fields().first());
-    field
-        .map(|f| (f.name.as_str().to_owned(), value(&f.field_type)))
-        .into_iter()
-        .collect::<Map<_, _>>()
-        .into()
+    let mut fields = model.fields().iter();
+    let free = fields.find(|f| f.references.is_none());
+    let field = free.or_else(|| model.fields().first());
+    let changed = field.map(|field| {
+        let is_cleared = field.references.is_some() && !field.required;
+        let value = match is_cleared {
+            true => Value::Null,
+            false => value(&field.field_type),
+        };
+        (field.name.as_str().to_owned(), value)
+    });
+    changed.into_iter().collect::<Map<_, _>>().into()
+}
+
+/// The same, of the record that it names.
+pub(super) fn change_by_id(model: &ModuleModel) -> Value {
+    let mut change = change(model);
+    change["id"] = json!(ID);
+    change
 }
 
 /// A record as an answer shows it.

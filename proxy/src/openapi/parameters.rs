@@ -1,18 +1,17 @@
 //! Parameters of requests: those that all models share, and those that name a model's fields.
+//!
+//! Examples of what may be left out stand in schemas: a page that lets its reader try a request fills in the examples of
+//! parameters themselves, and nobody means fifty filters and one key at once.
 
 use model::{Column, FieldType, ModuleModel};
 use serde_json::{Map, Value, json};
 
-use super::{access::Reach, example, schemas, values::UUID};
+use super::{access::Reach, example, prefer, schemas, values::UUID};
 use crate::{
-    query::FILTERS_MAX,
+    data::limits::{BREADTH_MAX, LIMIT_DEFAULT, OFFSET_MAX, SELECT_MAX},
+    query::{FILTERS_MAX, GROUP_DEPTH_MAX, operators::every_type, order::ORDER_KEYS_MAX},
     schema::{operator_names, relations::Kind},
 };
-
-/// Rows of a page unless `limit` says otherwise (API.md, "Reading").
-const LIMIT_DEFAULT: u32 = 50;
-/// Highest `offset` (API.md, "Reading").
-const OFFSET_MAX: u32 = 100_000;
 
 /// `#/components/parameters/{name}`.
 pub(super) fn reference(name: &str) -> Value {
@@ -24,9 +23,13 @@ pub(super) fn shared() -> Map<String, Value> {
     let group = |name: &str| {
         json!({
             "name": name, "in": "query",
-            "description": "A group of conditions, nested at most 5 deep: (a.eq.1,or(b.gt.2,c.is.null)).",
-            "schema": {"type": "string", "pattern": "^\\([\\s\\S]*\\)$"},
-            "example": format!("(version.gt.1,created_at.gte.{})", example::INSTANT),
+            "description": format!(
+                "A group of conditions, nested at most {GROUP_DEPTH_MAX} deep: (a.eq.1,or(b.gt.2,c.is.null))."
+            ),
+            "schema": {
+                "type": "string", "pattern": "^\\([\\s\\S]*\\)$",
+                "examples": [format!("(version.gt.1,created_at.gte.{})", example::INSTANT)],
+            },
         })
     };
     let all = json!({
@@ -59,65 +62,24 @@ pub(super) fn shared() -> Map<String, Value> {
         "IfNoneMatch": {
             "name": "If-None-Match", "in": "header",
             "description": "Tags that are known already: 304 when one of them is current.",
-            "schema": {"type": "string"}, "example": schemas::tag_example(),
+            "schema": {"type": "string", "examples": [schemas::tag_example()]},
         },
         "IfMatch": {
             "name": "If-Match", "in": "header",
             "description": "Tags of the versions that may be written to, else 412; * is any.",
-            "schema": {"type": "string"}, "example": schemas::tag_example(),
+            "schema": {"type": "string", "examples": [schemas::tag_example()]},
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header",
             "description": "Sent again within 24 h with the same request, it gets the first answer and writes nothing.",
             "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-            "example": "9f1b6c1e-order-17",
         },
-        "PreferRead": prefer(
-            &["numbers=number", "numbers=string", "count=exact", "count=planned", "count=estimated"],
-            &[],
-        ),
-        "PreferWrite": prefer(
-            &[
-                "return=representation", "return=minimal", "return=headers-only", "numbers=number",
-                "numbers=string", "tx=commit", "tx=rollback",
-            ],
-            &["^max-affected=[0-9]+$"],
-        ),
-        "PreferCreate": prefer(
-            &[
-                "return=representation", "return=minimal", "return=headers-only", "numbers=number",
-                "numbers=string", "tx=commit", "tx=rollback", "missing=default", "missing=null",
-                "resolution=merge-duplicates", "resolution=ignore-duplicates",
-            ],
-            &[],
-        ),
     });
-    match all {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
-}
-
-fn prefer(words: &[&str], patterns: &[&str]) -> Value {
-    let mut words = words.to_vec();
-    words.extend(["handling=strict", "handling=lenient"]);
-    let words = json!({"type": "string", "enum": words});
-    let mut alternatives = vec![words.clone()];
-    alternatives.extend(
-        patterns
-            .iter()
-            .map(|p| json!({"type": "string", "pattern": p})),
-    );
-    let items = match alternatives.as_slice() {
-        [_] => words,
-        _ => json!({"anyOf": alternatives}),
+    let Value::Object(mut all) = all else {
+        return Map::new();
     };
-    json!({
-        "name": "Prefer", "in": "header",
-        "description": "RFC 7240. What is not known is ignored unless handling=strict is asked for.",
-        "schema": {"type": "array", "items": items},
-        "example": ["numbers=string"],
-    })
+    all.extend(prefer::parameters());
+    all
 }
 
 /// Schemas of filters, one a type: an operator that the type takes, and a value.
@@ -135,34 +97,6 @@ pub(super) fn filter_schemas() -> Map<String, Value> {
     schemas
 }
 
-/// Every type, with the smallest of its parameters.
-fn every_type() -> Vec<FieldType> {
-    use FieldType::*;
-    vec![
-        Bool,
-        Int16,
-        Int32,
-        Int64,
-        Float64,
-        Decimal {
-            precision: 1,
-            scale: 0,
-        },
-        Text { max_length: None },
-        Uuid,
-        Date,
-        Timestamp,
-        Time,
-        Json,
-        Bytes,
-        Enum { values: Vec::new() },
-        Inet,
-        Array {
-            items: model::ScalarType::Text,
-        },
-    ]
-}
-
 /// The parameters of one model, by the last part of their key below `{module}.{model}`.
 pub(super) fn of_model(reach: &Reach) -> Vec<(String, Value)> {
     let model = &reach.model;
@@ -170,30 +104,9 @@ pub(super) fn of_model(reach: &Reach) -> Vec<(String, Value)> {
         ("limit".to_owned(), limit(model)),
         ("select".to_owned(), select(model)),
         ("order".to_owned(), order(reach)),
-        (
-            "distinct".to_owned(),
-            fields(
-                model,
-                "distinct",
-                "Answers the distinct combinations of these fields.",
-            ),
-        ),
-        (
-            "columns".to_owned(),
-            fields(
-                model,
-                "columns",
-                "Which members of the body count; others are passed over.",
-            ),
-        ),
-        (
-            "on_conflict".to_owned(),
-            fields(
-                model,
-                "on_conflict",
-                "The fields of a key, for Prefer: resolution.",
-            ),
-        ),
+        ("distinct".to_owned(), distinct(model)),
+        ("columns".to_owned(), columns(model)),
+        ("on_conflict".to_owned(), on_conflict(model)),
     ];
     if !reach.relations.is_empty() {
         found.push(("include".to_owned(), include(reach)));
@@ -216,12 +129,8 @@ fn limit(model: &ModuleModel) -> Value {
 }
 
 fn select(model: &ModuleModel) -> Value {
-    let some: Vec<&str> = model
-        .columns()
-        .iter()
-        .take(2)
-        .map(|c| c.name.as_str())
-        .collect();
+    let columns = model.columns().iter();
+    let some: Vec<&str> = columns.take(2).map(|c| c.name.as_str()).collect();
     json!({
         "name": "select", "in": "query", "style": "form", "explode": false,
         "description": "What is answered: fields, * for all, total:amount to rename, amount::text to cast, \
@@ -229,23 +138,16 @@ fn select(model: &ModuleModel) -> Value {
         "schema": {"type": "array", "items": {"anyOf": [
             schemas::reference(&field_key(model)),
             {"type": "string", "pattern": "^(?:\\*|[a-z][a-z0-9_]*(?::|->)[\\s\\S]+|[a-z][a-z0-9_]*::[a-z0-9]+)$"},
-        ]}},
-        "example": some,
+        ]}, "maxItems": SELECT_MAX, "examples": [some]},
     })
 }
 
 fn order(reach: &Reach) -> Value {
-    let ordered = |c: &&Column| !matches!(c.field_type, FieldType::Json | FieldType::Array { .. });
-    let columns = reach.model.columns().iter().filter(ordered);
-    let mut names: Vec<String> = columns.map(|c| c.name.as_str().to_owned()).collect();
+    let mut names: Vec<String> = ordered(&reach.model).map(str::to_owned).collect();
     let to_one = reach.relations.iter().filter(|r| r.kind == Kind::ToOne);
     names.extend(to_one.map(|r| format!("{}\\([a-z][a-z0-9_]*\\)", r.name)));
-    if reach
-        .model
-        .columns()
-        .iter()
-        .any(|c| c.field_type == FieldType::Json)
-    {
+    let mut columns = reach.model.columns().iter();
+    if columns.any(|c| c.field_type == FieldType::Json) {
         names.push("[a-z][a-z0-9_]*(?:->>?[^,>]+)+".to_owned());
     }
     let pattern = format!(
@@ -255,15 +157,54 @@ fn order(reach: &Reach) -> Value {
     json!({
         "name": "order", "in": "query", "style": "form", "explode": false,
         "description": "Keys, each with asc or desc and nullsfirst or nullslast; relation(field) of a to-one relation.",
-        "schema": {"type": "array", "items": {"type": "string", "pattern": pattern}},
-        "example": ["created_at.desc", "id"],
+        "schema": {
+            "type": "array", "items": {"type": "string", "pattern": pattern}, "maxItems": ORDER_KEYS_MAX,
+            "examples": [["created_at.desc", "id"]],
+        },
     })
 }
 
-fn fields(model: &ModuleModel, name: &str, description: &str) -> Value {
+/// The columns that have an order.
+fn ordered(model: &ModuleModel) -> impl Iterator<Item = &str> {
+    let has_order =
+        |c: &&Column| !matches!(c.field_type, FieldType::Json | FieldType::Array { .. });
+    let columns = model.columns().iter().filter(has_order);
+    columns.map(|c| c.name.as_str())
+}
+
+fn distinct(model: &ModuleModel) -> Value {
+    let names: Vec<&str> = ordered(model).collect();
     json!({
-        "name": name, "in": "query", "style": "form", "explode": false, "description": description,
-        "schema": {"type": "array", "items": schemas::reference(&field_key(model))},
+        "name": "distinct", "in": "query", "style": "form", "explode": false,
+        "description": "Answers the distinct combinations of these fields, and nothing else of a record.",
+        "schema": {
+            "type": "array", "items": {"type": "string", "enum": names}, "uniqueItems": true,
+            "minItems": 1, "maxItems": ORDER_KEYS_MAX,
+        },
+    })
+}
+
+fn columns(model: &ModuleModel) -> Value {
+    let names = std::iter::once("id").chain(model.fields().iter().map(|f| f.name.as_str()));
+    json!({
+        "name": "columns", "in": "query", "style": "form", "explode": false,
+        "description": "Which members of the body count; others are passed over.",
+        "schema": {"type": "array", "items": {"type": "string", "enum": names.collect::<Vec<_>>()}, "minItems": 1},
+    })
+}
+
+/// As the text that it is: a list of names would allow those of one key with those of another.
+fn on_conflict(model: &ModuleModel) -> Value {
+    let uniques = model.unique().iter().map(|unique| {
+        let fields: Vec<&str> = unique.fields.iter().map(model::Ident::as_str).collect();
+        fields.join(",")
+    });
+    let keys: Vec<String> = std::iter::once("id".to_owned()).chain(uniques).collect();
+    json!({
+        "name": "on_conflict", "in": "query",
+        "description": "The fields of the key that decides whether a record is there already, in any order; with \
+                        Prefer: resolution.",
+        "schema": {"type": "string", "enum": keys},
     })
 }
 
@@ -276,18 +217,15 @@ fn include(reach: &Reach) -> Value {
         "schema": {"type": "array", "items": {"anyOf": [
             {"type": "string", "enum": names},
             {"type": "string", "pattern": "^[a-z][a-z0-9_]*(?::[a-z][a-z0-9_]*)?(?:![a-z][a-z0-9_]*)*(?:\\([\\s\\S]*\\))?$"},
-        ]}},
-        "example": names.first().map_or_else(Vec::new, |first| vec![*first]),
+        ]}, "maxItems": BREADTH_MAX, "examples": [names.first().as_slice()]},
     })
 }
 
 fn filter(column: &Column) -> Value {
     let operators = operator_names(&column.field_type);
-    json!({
-        "name": column.name, "in": "query",
-        "schema": schemas::reference(&format!("Filter.{}", column.field_type.name())),
-        "example": [example::filter(&column.field_type, &operators)],
-    })
+    let mut schema = schemas::reference(&format!("Filter.{}", column.field_type.name()));
+    schema["examples"] = json!([[example::filter(&column.field_type, &operators)]]);
+    json!({"name": column.name, "in": "query", "schema": schema})
 }
 
 /// The key of the schema that lists a model's fields.

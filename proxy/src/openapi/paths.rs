@@ -9,10 +9,9 @@ use super::{
     access::Reach,
     bodies,
     parameters::reference as parameter,
-    record::key,
+    record::{key, part_key},
     responses::{self, Deed},
     schemas::{self, reference},
-    served,
 };
 
 pub(super) use fixed::{cache, describing};
@@ -92,20 +91,21 @@ fn list(reach: &Reach) -> Value {
     if reach.read_deleted {
         parameters.push(parameter("Deleted"));
     }
-    parameters.push(parameter("PreferRead"));
+    parameters.push(parameter("PreferList"));
     parameters.extend(filters(reach));
-    let record = reference(&key(&reach.model));
+    let record = part_of(reach);
     let mut page = responses::json(
         "A page.",
         schemas::many(&record, "ListMeta"),
-        &["Link", "Preference-Applied"],
+        &["Link", "X-Total-Count"],
     );
-    if served::TABLES_ANSWERED {
-        page["content"]["text/csv"] = json!({"schema": {"description": "A header row, then a record a row.", "type": "string"}});
-        page["content"]["application/x-ndjson"] =
-            json!({"schema": {"description": "A record a line.", "type": "string"}});
-    }
-    let responses = responses::of(Deed::Read, vec![("200", page)]);
+    let text =
+        |description: &str| json!({"schema": {"description": description, "type": "string"}});
+    page["content"]["text/csv"] =
+        text("A header row, then a record a row. Without limit and cursor all records.");
+    page["content"]["application/x-ndjson"] =
+        text("A record a line. Without limit and cursor all records.");
+    let responses = responses::of(Deed::List, vec![("200", page)]);
     operation(
         reach,
         "list",
@@ -119,7 +119,7 @@ fn get(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
     parameters.extend(include(reach));
     parameters.extend(["IfNoneMatch", "PreferRead"].map(parameter));
-    let record = schemas::one(&reference(&key(&reach.model)));
+    let record = schemas::one(&part_of(reach));
     let good = vec![
         ("200", responses::json("The record.", record, &["ETag"])),
         responses::not_modified(),
@@ -138,33 +138,31 @@ fn create(reach: &Reach) -> Value {
         .map(|n| own(reach, n))
         .into();
     parameters.extend(["PreferCreate", "IdempotencyKey"].map(parameter));
-    let record = reference(&key(&reach.model));
-    let written = one_or_many(&record);
-    let headers = [
-        "Location",
-        "ETag",
-        "Preference-Applied",
-        "Idempotency-Replayed",
-    ];
-    let mut created = responses::json(
-        "Created: the record, or all of them.",
-        written.clone(),
-        &headers,
-    );
-    if reach.read {
-        created["links"] = json!({"record": {
-            "operationId": format!("{}.get", key(&reach.model)),
-            "parameters": {"id": "$response.body#/data/id"},
-        }});
-    }
-    let good = vec![
-        ("201", created),
-        (
-            "200",
-            responses::json("Upserted, and nothing was created.", written, &headers[2..]),
-        ),
-    ];
-    let responses = responses::of(Deed::Write, good);
+    let mut written = WRITTEN.to_vec();
+    written.insert(0, "Location");
+    let merged = "Upserted: the record, or those that were written; none was created.";
+    let good = match reach.read {
+        true => {
+            let records = one_or_many(&part_of(reach));
+            let what =
+                "Created: the record, or all of them. No body with return=minimal or headers-only.";
+            let mut created = responses::json(what, records.clone(), &written);
+            created["links"] = json!({"record": {
+                "operationId": format!("{}.get", key(&reach.model)),
+                "parameters": {"id": "$response.body#/data/id"},
+            }});
+            vec![
+                ("201", created),
+                ("200", responses::json(merged, records, &WRITTEN)),
+            ]
+        }
+        // Nothing of a record is told to who may not read it.
+        false => vec![("201", responses::empty("Created.", &written))],
+    };
+    let mut good = good;
+    let unseen = "Upserted, and none was created, with return=minimal or headers-only.";
+    good.push(("204", responses::empty(unseen, &WRITTEN)));
+    let responses = responses::of(Deed::Create, good);
     let mut operation = operation(
         reach,
         "create",
@@ -176,32 +174,40 @@ fn create(reach: &Reach) -> Value {
     operation
 }
 
+/// What is answered of records of a model.
+fn part_of(reach: &Reach) -> Value {
+    reference(&part_key(&reach.model))
+}
+
 fn one_or_many(record: &Value) -> Value {
-    json!({
-        "type": "object", "required": ["data"],
-        "properties": {
-            "data": {"oneOf": [record, {"type": "array", "items": record}]},
-            "meta": {"type": "object"},
-        },
-    })
+    json!({"oneOf": [schemas::one(record), schemas::many(record, "AffectedMeta")]})
+}
+
+/// Headers of a write of one record.
+const WRITTEN: [&str; 3] = ["ETag", "Preference-Applied", "Idempotency-Replayed"];
+
+/// The answers of a write: with what was written, to who may read it, and without.
+fn written(
+    reach: &Reach,
+    what: &str,
+    schema: Value,
+    headers: &[&str],
+) -> Vec<(&'static str, Value)> {
+    let unseen =
+        format!("{what} With return=minimal or headers-only, and to who may not read the model.");
+    let mut good = vec![("204", responses::empty(&unseen, headers))];
+    if reach.read {
+        good.insert(0, ("200", responses::json(what, schema, headers)));
+    }
+    good
 }
 
 fn change(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
     parameters.extend(["IfMatch", "PreferWrite", "IdempotencyKey"].map(parameter));
-    let record = schemas::one(&reference(&key(&reach.model)));
-    let headers = ["ETag", "Preference-Applied", "Idempotency-Replayed"];
-    let good = vec![
-        (
-            "200",
-            responses::json("The record as it is now.", record, &headers),
-        ),
-        (
-            "204",
-            responses::empty("Changed, with return=minimal or headers-only.", &headers),
-        ),
-    ];
-    let responses = responses::of(Deed::Write, good);
+    let record = schemas::one(&part_of(reach));
+    let good = written(reach, "Changed; the record as it is now.", record, &WRITTEN);
+    let responses = responses::of(Deed::Change, good);
     let mut operation = operation(
         reach,
         "update",
@@ -215,27 +221,13 @@ fn change(reach: &Reach) -> Value {
 
 fn change_many(reach: &Reach) -> Value {
     let mut parameters = vec![own(reach, "select"), own(reach, "columns")];
-    parameters.extend(["PreferWrite", "IdempotencyKey"].map(parameter));
+    parameters.extend(["PreferMany", "IdempotencyKey"].map(parameter));
     if reach.read {
         parameters.extend(filters(reach));
     }
-    let record = reference(&key(&reach.model));
-    let headers = ["Preference-Applied", "Idempotency-Replayed"];
-    let good = vec![
-        (
-            "200",
-            responses::json(
-                "What was changed.",
-                schemas::many(&record, "AffectedMeta"),
-                &headers,
-            ),
-        ),
-        (
-            "204",
-            responses::empty("Changed, with return=minimal or headers-only.", &headers),
-        ),
-    ];
-    let responses = responses::of(Deed::Write, good);
+    let records = schemas::many(&part_of(reach), "AffectedMeta");
+    let good = written(reach, "Changed.", records, &WRITTEN[1..]);
+    let responses = responses::of(Deed::Create, good);
     let summary = match reach.read {
         true => "Changes all records of a filter, or each of a list by its id",
         false => "Changes each record of a list by its id",
@@ -248,19 +240,12 @@ fn change_many(reach: &Reach) -> Value {
 fn delete(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
     parameters.extend(["IfMatch", "PreferWrite", "IdempotencyKey"].map(parameter));
-    let record = schemas::one(&reference(&key(&reach.model)));
-    let headers = ["Preference-Applied", "Idempotency-Replayed"];
-    let good = vec![
-        ("204", responses::empty("Deleted.", &headers)),
-        (
-            "200",
-            responses::json(
-                "What was deleted, with return=representation.",
-                record,
-                &headers,
-            ),
-        ),
-    ];
+    let record = schemas::one(&part_of(reach));
+    let mut good = vec![("204", responses::empty("Deleted.", &WRITTEN))];
+    if reach.read {
+        let what = "What was deleted, with return=representation.";
+        good.push(("200", responses::json(what, record, &WRITTEN)));
+    }
     operation(
         reach,
         "delete",
@@ -272,24 +257,10 @@ fn delete(reach: &Reach) -> Value {
 
 fn delete_many(reach: &Reach) -> Value {
     let mut parameters = vec![own(reach, "select")];
-    parameters.extend(["PreferWrite", "IdempotencyKey"].map(parameter));
+    parameters.extend(["PreferMany", "IdempotencyKey"].map(parameter));
     parameters.extend(filters(reach));
-    let record = reference(&key(&reach.model));
-    let headers = ["Preference-Applied", "Idempotency-Replayed"];
-    let good = vec![
-        (
-            "200",
-            responses::json(
-                "What was deleted.",
-                schemas::many(&record, "AffectedMeta"),
-                &headers,
-            ),
-        ),
-        (
-            "204",
-            responses::empty("Deleted, with return=minimal or headers-only.", &headers),
-        ),
-    ];
+    let records = schemas::many(&part_of(reach), "AffectedMeta");
+    let good = written(reach, "Deleted.", records, &WRITTEN[1..]);
     let summary = "Deletes all records of a filter, which must be there";
     operation(
         reach,
@@ -303,19 +274,9 @@ fn delete_many(reach: &Reach) -> Value {
 fn restore(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
     parameters.extend(["IfMatch", "PreferWrite", "IdempotencyKey"].map(parameter));
-    let record = schemas::one(&reference(&key(&reach.model)));
-    let headers = ["ETag", "Preference-Applied", "Idempotency-Replayed"];
-    let good = vec![
-        (
-            "200",
-            responses::json("The record, live again.", record, &headers),
-        ),
-        (
-            "204",
-            responses::empty("Restored, with return=minimal or headers-only.", &headers),
-        ),
-    ];
-    let summary = "Brings a deleted record back";
+    let record = schemas::one(&part_of(reach));
+    let good = written(reach, "The record, live again.", record, &WRITTEN);
+    let summary = "Brings a deleted record back, and what was deleted with it";
     operation(
         reach,
         "restore",

@@ -8,53 +8,58 @@ use crate::problem::ProblemKind;
 /// What an operation does, as far as its problems depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
-    /// Reads what the proxy itself knows.
-    Describe,
-    /// Reads rows.
+    /// Reads or forgets something small.
+    Plain,
+    /// Reads what may be large.
     Read,
+    /// Reads what may be an export.
+    List,
+    /// Takes a body and never conflicts.
+    Put,
     /// Reads with a body that says what.
-    Query,
-    /// Writes with a body.
-    Write,
-    /// Writes without a body.
+    Analytics,
+    /// Creates, or does several things.
+    Create,
+    /// Changes what is there.
+    Change,
+    /// Deletes or restores what is there.
     Delete,
 }
 
-/// Problems that an operation can answer, beside those of every request: 405, 414 and 431 come before an operation
-/// is known, 500 is a fault of ours.
+/// Problems of every request. 405 is of methods that are not described.
+const ALWAYS: [u16; 10] = [400, 401, 403, 404, 406, 414, 431, 500, 503, 504];
+
+/// Problems that an operation can answer beside those.
 fn problems(deed: Deed) -> &'static [u16] {
     match deed {
-        Deed::Describe => &[400, 401, 403, 404, 406, 503],
-        Deed::Read => &[400, 401, 403, 404, 406, 413, 429, 503, 504],
-        Deed::Query => &[400, 401, 403, 404, 406, 409, 413, 415, 503, 504],
-        Deed::Write => &[400, 401, 403, 404, 406, 409, 412, 413, 415, 422, 503, 504],
-        Deed::Delete => &[400, 401, 403, 404, 406, 409, 412, 413, 422, 503, 504],
+        Deed::Plain => &[],
+        Deed::Read => &[413],
+        Deed::List => &[413, 429],
+        Deed::Put => &[413, 415],
+        Deed::Analytics => &[409, 413, 415],
+        Deed::Create => &[409, 413, 415, 422],
+        Deed::Change => &[409, 412, 413, 415, 422],
+        Deed::Delete => &[409, 412, 413, 422],
     }
 }
 
-/// The answers of an operation: the good ones given, and its problems by reference.
+/// The answers of an operation: the good ones given, and its problems by reference. There is no `default`: with one,
+/// whoever holds answers against the document takes every status for right.
 pub(super) fn of(deed: Deed, good: Vec<(&str, Value)>) -> Value {
     let mut responses = Map::new();
     for (status, response) in good {
         responses.insert(status.to_owned(), response);
     }
-    for status in problems(deed) {
-        let name = format!("Problem{status}");
-        responses.insert(
-            status.to_string(),
-            json!({"$ref": format!("#/components/responses/{name}")}),
-        );
+    for status in ALWAYS.iter().chain(problems(deed)) {
+        let name = format!("#/components/responses/Problem{status}");
+        responses.insert(status.to_string(), json!({"$ref": name}));
     }
-    responses.insert(
-        "default".into(),
-        json!({"$ref": "#/components/responses/Problem"}),
-    );
     responses.into()
 }
 
 /// `components.responses`.
 pub(super) fn shared() -> Map<String, Value> {
-    let described: [(u16, &str, &[&str]); 14] = [
+    let described: [(u16, &str, &[&str]); 16] = [
         (
             400,
             "The request is not understood, or a value is refused; errors[] names each field.",
@@ -63,7 +68,7 @@ pub(super) fn shared() -> Map<String, Value> {
         (
             401,
             "No token, or none that verifies.",
-            &["WWW-Authenticate"],
+            &["WWW-Authenticate!"],
         ),
         (
             403,
@@ -79,6 +84,7 @@ pub(super) fn shared() -> Map<String, Value> {
         ),
         (412, "If-Match names another version.", &[]),
         (413, "The body or the answer is over the limit.", &[]),
+        (414, "The URI is longer than 8 KiB.", &[]),
         (415, "A media type that is not read here.", &[]),
         (
             422,
@@ -87,38 +93,32 @@ pub(super) fn shared() -> Map<String, Value> {
         ),
         (
             429,
-            "The tenant has had its share for now.",
-            &["Retry-After"],
+            "As many exports of the tenant are under way as there may be.",
+            &["Retry-After!"],
         ),
+        (431, "The headers are over the limit of 16 KiB.", &[]),
         (500, "A fault of ours.", &[]),
         (
             503,
             "A part behind the proxy is away or busy, or (code OUTCOME_UNKNOWN) a write may have been carried out.",
-            &["Retry-After"],
+            &["Retry-After!"],
         ),
         (504, "The deadline has passed.", &[]),
     ];
     let mut responses = Map::new();
-    responses.insert(
-        "Problem".into(),
-        problem(
-            "Any other problem, such as 405, 414, 431 or 500.",
-            &["Allow"],
-            None,
-        ),
-    );
     for (status, description, headers) in described {
         responses.insert(
             format!("Problem{status}"),
-            problem(description, headers, example(status)),
+            problem(status, description, headers),
         );
     }
     responses
 }
 
-fn problem(description: &str, headers: &[&str], example: Option<Value>) -> Value {
-    let mut content = json!({"schema": schemas::reference("Problem")});
-    if let Some(example) = example {
+fn problem(status: u16, description: &str, headers: &[&str]) -> Value {
+    let own = json!({"properties": {"status": {"const": status}}});
+    let mut content = json!({"schema": {"allOf": [schemas::reference("Problem"), own]}});
+    if let Some(example) = example(status) {
         content["example"] = example;
     }
     let mut response = json!({
@@ -179,35 +179,80 @@ pub(super) fn empty(description: &str, headers: &[&str]) -> Value {
 pub(super) fn not_modified() -> (&'static str, Value) {
     (
         "304",
-        empty("If-None-Match names what would be answered.", &["ETag"]),
+        empty("If-None-Match names what would be answered.", &["ETag!"]),
     )
 }
 
+/// Headers by name. One that is always there ends in `!`.
 fn headers_of(names: &[&str]) -> Value {
     let each = names.iter().map(|name| {
-        (
-            (*name).to_owned(),
-            json!({"$ref": format!("#/components/headers/{name}")}),
-        )
+        let (name, component) = match name.strip_suffix('!') {
+            Some(name) => (name, format!("{name}.always")),
+            None => (*name, (*name).to_owned()),
+        };
+        let reference = json!({"$ref": format!("#/components/headers/{component}")});
+        (name.to_owned(), reference)
     });
     each.collect::<Map<_, _>>().into()
 }
 
-/// `components.headers`.
+/// `components.headers`: each as it may be there, and those that an answer always has once more as such.
 pub(super) fn shared_headers() -> Value {
-    let text =
-        |description: &str| json!({"description": description, "schema": {"type": "string"}});
-    json!({
-        "ETag": text("The strong tag of what is answered; of a record its version in quotes."),
-        "Location": text("The path of the new record."),
-        "Link": text("The next page (rel=next) and the one before (rel=prev), where there are such."),
-        "Preference-Applied": text("Which of the preferences asked for were honoured."),
-        "Idempotency-Replayed": {
-            "description": "true when this is the first answer to the same Idempotency-Key, told again.",
-            "schema": {"type": "string", "enum": ["true"]},
-        },
-        "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}},
-        "WWW-Authenticate": text("Bearer, and why the token was refused."),
-        "Allow": text("The methods of the path, with 405."),
-    })
+    let text = |description: &str, pattern: &str| json!({"description": description, "schema": {"type": "string", "pattern": pattern}});
+    let whole = |description: &str, minimum: u8| json!({"description": description, "schema": {"type": "integer", "minimum": minimum}});
+    let mut headers = Map::new();
+    for (name, header) in [
+        (
+            "ETag",
+            text(
+                "The strong tag of what is answered; of a record its version in quotes.",
+                "^\"[0-9a-f]+\"$",
+            ),
+        ),
+        (
+            "Location",
+            text(
+                "The path of the new record; not of many.",
+                "^/(?:api/)?v1/data/[^/?]+/[^/?]+/[0-9a-f-]{36}$",
+            ),
+        ),
+        (
+            "Link",
+            text(
+                "The page behind this one (rel=\"next\") and the one before (rel=\"prev\"), where there are such.",
+                "^<[^<> ]+>; rel=\"(?:next|prev)\"(?:, <[^<> ]+>; rel=\"prev\")?$",
+            ),
+        ),
+        (
+            "Preference-Applied",
+            text(
+                "Which of the preferences asked for were honoured.",
+                "^[a-z-]+=[a-z0-9-]+(?:, [a-z-]+=[a-z0-9-]+)*$",
+            ),
+        ),
+        (
+            "Idempotency-Replayed",
+            text(
+                "There when this is the first answer to the same Idempotency-Key, told again.",
+                "^true$",
+            ),
+        ),
+        (
+            "X-Total-Count",
+            whole("meta.count, where the body has no place for it.", 0),
+        ),
+        ("Retry-After", whole("Seconds.", 1)),
+        (
+            "WWW-Authenticate",
+            text("Bearer, and why the token was refused.", "^Bearer "),
+        ),
+    ] {
+        if ["ETag", "Retry-After", "WWW-Authenticate"].contains(&name) {
+            let mut always = header.clone();
+            always["required"] = json!(true);
+            headers.insert(format!("{name}.always"), always);
+        }
+        headers.insert(name.to_owned(), header);
+    }
+    headers.into()
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::values;
-use crate::problem::ERRORS_MAX;
+use crate::problem::{ERRORS_MAX, FieldCode, ProblemKind};
 
 /// `#/components/schemas/{name}`.
 pub(super) fn reference(name: &str) -> Value {
@@ -33,7 +33,7 @@ fn problem() -> Value {
             "title": {"type": "string"},
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string"},
-            "code": {"type": "string", "examples": ["VALIDATION_ERROR"]},
+            "code": {"type": "string", "enum": ProblemKind::ALL.map(ProblemKind::code)},
             "errors": {"type": "array", "maxItems": ERRORS_MAX, "items": reference("FieldError")},
             "traceId": {"description": "W3C trace id.", "type": "string", "pattern": "^[0-9a-f]{32}$"},
         },
@@ -51,7 +51,7 @@ fn field_error() -> Value {
         "required": ["field", "code", "message"],
         "properties": {
             "field": {"description": "A field, a parameter, or a path such as filters.amount.", "type": "string"},
-            "code": {"type": "string", "pattern": "^[A-Z_]+$", "examples": ["OUT_OF_RANGE"]},
+            "code": {"type": "string", "enum": FieldCode::ALL},
             "message": {"type": "string"},
             "row": {"description": "Which row of a bulk body, from 0.", "type": "integer", "minimum": 0},
         },
@@ -84,7 +84,7 @@ fn affected_meta() -> Value {
 pub(super) fn one(record: &Value) -> Value {
     json!({
         "type": "object",
-        "required": ["data"],
+        "required": ["data", "meta"],
         "properties": {"data": record, "meta": {"type": "object"}},
     })
 }

@@ -10,7 +10,11 @@ use super::{
 use crate::{
     caller::Caller,
     chain::route::BODY_BYTES_MAX,
-    query::{FILTERS_MAX, GROUP_DEPTH_MAX, IN_VALUES_MAX},
+    data::limits::{
+        ANSWER_BYTES_MAX, BREADTH_MAX, DEPTH_MAX, JSON_DEPTH_MAX, OFFSET_MAX, OPERATIONS_MAX,
+        ROWS_MAX,
+    },
+    query::{FILTERS_MAX, GROUP_DEPTH_MAX, IN_VALUES_MAX, order::ORDER_KEYS_MAX},
 };
 
 /// What `GET schema/{module}/{model}` answers as `data`.
@@ -66,16 +70,33 @@ struct IndexDescription<'a> {
 #[serde(rename_all = "camelCase")]
 struct Limits {
     body_bytes: usize,
+    answer_bytes: usize,
+    bulk_rows: usize,
+    batch_operations: usize,
     filters: usize,
     in_values: usize,
     group_depth: usize,
+    order_keys: usize,
+    offset: u32,
+    include_depth: usize,
+    include_breadth: usize,
+    /// Of the value of a JSON field.
+    json_depth: usize,
 }
 
 const LIMITS: Limits = Limits {
     body_bytes: BODY_BYTES_MAX,
+    answer_bytes: ANSWER_BYTES_MAX,
+    bulk_rows: ROWS_MAX,
+    batch_operations: OPERATIONS_MAX,
     filters: FILTERS_MAX,
     in_values: IN_VALUES_MAX,
     group_depth: GROUP_DEPTH_MAX,
+    order_keys: ORDER_KEYS_MAX,
+    offset: OFFSET_MAX,
+    include_depth: DEPTH_MAX,
+    include_breadth: BREADTH_MAX,
+    json_depth: JSON_DEPTH_MAX,
 };
 
 #[derive(Serialize)]
@@ -174,10 +195,16 @@ fn endpoints(caller: &Caller, model: &ModuleModel) -> Vec<Endpoint> {
     }
     if writable && may(caller, name, Action::Write) {
         add("POST", &all);
+        add("PATCH", &all);
         add("PATCH", &one);
     }
     if writable && may(caller, name, Action::Delete) {
+        // How many records a filter finds tells of their values.
+        if may(caller, name, Action::Read) {
+            add("DELETE", &all);
+        }
         add("DELETE", &one);
+        add("POST", &format!("{one}/restore"));
     }
     if writable && (may(caller, name, Action::Write) || may(caller, name, Action::Delete)) {
         add("POST", &format!("/v1/data/{}/batch", name.module.as_str()));

@@ -1,10 +1,10 @@
 //! Relations of a model to models that the caller may read, by the names that `include` takes.
 
-use model::{Ident, ModelName, ModuleModel};
+use model::{Ident, ModuleModel};
 use serde::Serialize;
 
 use super::may_read;
-use crate::caller::Caller;
+use crate::{caller::Caller, data::relation::Names};
 
 /// How many records a relation leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -33,66 +33,42 @@ pub(crate) struct Relation {
 
 /// Relations to models that this tenant has and this caller may read; others are not told of.
 pub(crate) fn relations(caller: &Caller, model: &ModuleModel) -> Vec<Relation> {
-    let visible = |name: &ModelName| {
-        let known = caller
-            .catalog
-            .model(&caller.tenant, name.module.as_str(), name.model.as_str());
-        known.is_some() && may_read(caller, name)
+    let names = Names {
+        catalog: &caller.catalog,
+        tenant: &caller.tenant,
     };
     let mut found = Vec::new();
-    for field in model.fields() {
-        let Some(reference) = &field.references else {
+    for relation in names.relations(model) {
+        let target = relation.model.name();
+        let name = |hint: Option<&str>| {
+            let meant = names
+                .relation("include", model, relation.name(), hint)
+                .ok()?;
+            let is_same = meant.model.name() == target
+                && (meant.field, meant.is_one) == (relation.field, relation.is_one);
+            is_same.then(|| match hint {
+                Some(hint) => format!("{}!{hint}", relation.name()),
+                None => relation.name().to_owned(),
+            })
+        };
+        // What `include` cannot tell from another is not told of: models of one name in two modules that refer by
+        // fields of one name.
+        let Some(name) = name(None).or_else(|| name(Some(relation.field.as_str()))) else {
             continue;
         };
-        let target = ModelName {
-            module: reference.module.clone(),
-            model: reference.model.clone(),
-        };
-        if visible(&target) {
-            let name = field.name.as_str();
+        if may_read(caller, target) {
             found.push(Relation {
-                name: name.strip_suffix("_id").unwrap_or(name).to_owned(),
-                kind: Kind::ToOne,
-                module: target.module,
-                model: target.model,
-                field: field.name.clone(),
+                name,
+                kind: if relation.is_one {
+                    Kind::ToOne
+                } else {
+                    Kind::ToMany
+                },
+                module: target.module.clone(),
+                model: target.model.clone(),
+                field: relation.field.clone(),
             });
         }
-    }
-    let installed = |name: &ModelName| {
-        let (module, model) = (name.module.as_str(), name.model.as_str());
-        caller
-            .catalog
-            .model(&caller.tenant, module, model)
-            .is_some()
-    };
-    let referrers: Vec<_> = caller
-        .catalog
-        .referrers(model.name())
-        .filter(|(m, _)| installed(m.name()))
-        .collect();
-    for (other, field) in &referrers {
-        let name = other.name();
-        if !visible(name) {
-            continue;
-        }
-        // The key is a part of the name exactly when several keys lead here, readable or not: that is when `include`
-        // asks for it.
-        let fitting = referrers
-            .iter()
-            .filter(|(m, _)| m.name().model == name.model);
-        let several = fitting.count() > 1 || found.iter().any(|r| r.name == name.model.as_str());
-        found.push(Relation {
-            name: if several {
-                format!("{}!{}", name.model.as_str(), field.name.as_str())
-            } else {
-                name.model.as_str().to_owned()
-            },
-            kind: Kind::ToMany,
-            module: name.module.clone(),
-            model: name.model.clone(),
-            field: field.name.clone(),
-        });
     }
     found
 }

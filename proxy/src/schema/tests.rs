@@ -152,6 +152,42 @@ fn a_description_names_no_model_out_of_reach() {
 }
 
 #[test]
+fn relations_are_named_as_include_takes_them() {
+    let caller = caller(&["crm.companies.read", "crm.people.read", "crm.deals.read"]);
+    let names = crate::data::relation::Names {
+        catalog: &caller.catalog,
+        tenant: &caller.tenant,
+    };
+    let mut told = Vec::new();
+    for model in ["companies", "people", "deals"] {
+        let model = caller.catalog.model(&caller.tenant, "crm", model).unwrap();
+        for relation in relations::relations(&caller, model) {
+            let (name, hint) = match relation.name.split_once('!') {
+                Some((name, hint)) => (name, Some(hint)),
+                None => (relation.name.as_str(), None),
+            };
+            let meant = names.relation("include", model, name, hint).unwrap();
+            assert_eq!(
+                (meant.model.name().model.as_str(), meant.field.as_str()),
+                (relation.model.as_str(), relation.field.as_str())
+            );
+            told.push(relation.name);
+        }
+    }
+    let expected = [
+        "deals",
+        "people!home_id",
+        "people!work_id",
+        "home",
+        "work",
+        "deals",
+        "company",
+        "buyer",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn a_description_says_what_may_be_done() {
     let answer = ask(
         &["crm.companies.read", "crm.companies.write"],
@@ -195,7 +231,10 @@ fn a_description_says_what_may_be_done() {
         .iter()
         .map(|e| e["method"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(endpoints, ["GET", "GET", "POST", "POST", "PATCH", "POST"]);
+    assert_eq!(
+        endpoints,
+        ["GET", "GET", "POST", "POST", "PATCH", "PATCH", "POST"]
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ use crate::{
         trace,
     },
     config::Config,
-    exchange::{Body, BrokenOff, METHODS, Reply, Request},
+    exchange::{Body, BrokenOff, Reply, Request},
     openapi::docs::Docs,
     problem::{Problem, ProblemKind},
     telemetry::metrics::BrokenBy,
@@ -112,18 +112,13 @@ impl Edge {
         if let Some(reply) = cors::preflight(&method, &headers, &self.cors_origins) {
             return Ok(reply);
         }
-        if !is_served(&method) {
-            let mut problem = Problem::new(
-                ProblemKind::MethodNotAllowed,
-                format!("Methods here: {METHODS}."),
-            );
-            problem.allow = Some(METHODS);
-            return Err(problem);
-        }
         let route = target
             .path
             .as_deref()
             .map_or(Route::Unknown, |path| Route::parse(&method, path));
+        if !is_served(&method) {
+            return Err(Problem::method_not_allowed(route.allow()));
+        }
         context.route = route.class();
         let (deadline, bytes_max) = (route.deadline(), route.body_bytes_max());
         let writes = route.writes(&method);

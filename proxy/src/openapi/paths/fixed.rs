@@ -29,13 +29,13 @@ pub(in super::super) fn describing(paths: &mut Map<String, Value>) {
         let good = vec![
             (
                 "200",
-                responses::json("The description.", schema, &["ETag"]),
+                responses::json("The description.", schema, &["ETag!"]),
             ),
             responses::not_modified(),
         ];
         json!({"get": {
             "operationId": id, "tags": ["schema"], "summary": summary, "parameters": parameters,
-            "responses": responses::of(Deed::Describe, good),
+            "responses": responses::of(Deed::Plain, good),
         }})
     };
     let name = |name: &str| {
@@ -78,7 +78,7 @@ pub(in super::super) fn describing(paths: &mut Map<String, Value>) {
             responses::json(
                 "OpenAPI 3.1.",
                 json!({"type": "object", "required": ["openapi"]}),
-                &["ETag"],
+                &["ETag!"],
             ),
         ),
         responses::not_modified(),
@@ -87,7 +87,7 @@ pub(in super::super) fn describing(paths: &mut Map<String, Value>) {
         "/v1/openapi.json".into(),
         json!({"get": {
             "operationId": "schema.openapi", "tags": ["schema"], "summary": "This document",
-            "parameters": [parameter("IfNoneMatch")], "responses": responses::of(Deed::Describe, good),
+            "parameters": [parameter("IfNoneMatch")], "responses": responses::of(Deed::Plain, good),
         }}),
     );
 }
@@ -123,17 +123,13 @@ pub(in super::super) fn cache(access: &Access, paths: &mut Map<String, Value>) {
             operation(
                 "cache.get",
                 "The value of a key",
-                responses::of(Deed::Read, good),
+                responses::of(Deed::Plain, good),
             ),
         );
     }
     if access.cache_write {
         let gone = || vec![("204", responses::empty("Done.", &[]))];
-        let mut put = operation(
-            "cache.set",
-            "Sets a key",
-            responses::of(Deed::Query, gone()),
-        );
+        let mut put = operation("cache.set", "Sets a key", responses::of(Deed::Put, gone()));
         put["requestBody"] = bodies::cache_value();
         on_key.insert("put".into(), put);
         on_key.insert(
@@ -141,7 +137,7 @@ pub(in super::super) fn cache(access: &Access, paths: &mut Map<String, Value>) {
             operation(
                 "cache.delete",
                 "Forgets a key",
-                responses::of(Deed::Read, gone()),
+                responses::of(Deed::Plain, gone()),
             ),
         );
         let schema = json!({
@@ -158,7 +154,7 @@ pub(in super::super) fn cache(access: &Access, paths: &mut Map<String, Value>) {
         let mut invalidate = operation(
             "cache.invalidate",
             "Forgets the keys of a pattern",
-            responses::of(Deed::Query, good),
+            responses::of(Deed::Put, good),
         );
         invalidate["requestBody"] = bodies::cache_pattern();
         paths.insert("/v1/cache/invalidate".into(), json!({"post": invalidate}));

@@ -7,16 +7,14 @@ use super::super::{
     access::Reach,
     bodies, example,
     parameters::reference as parameter,
+    record::key,
     responses::{self, Deed},
+    schemas,
 };
 
 /// `POST /v1/data/{module}/batch`, if the caller may write or delete anything of the module.
 pub(in super::super) fn batch(module: &Ident, models: &[&Reach]) -> Option<Value> {
     let changed: Vec<&&Reach> = models.iter().filter(|r| r.write || r.delete).collect();
-    let (writes, deletes) = (
-        changed.iter().any(|r| r.write),
-        changed.iter().any(|r| r.delete),
-    );
     let first = changed.first()?;
     let name = &first.model.name().model;
     let example = if first.write {
@@ -24,11 +22,19 @@ pub(in super::super) fn batch(module: &Ident, models: &[&Reach]) -> Option<Value
     } else {
         json!([{"op": "delete", "model": name, "id": example::ID}])
     };
-    let names: Vec<&Ident> = changed.iter().map(|r| &r.model.name().model).collect();
+    let records = changed
+        .iter()
+        .filter(|r| r.read)
+        .map(|r| schemas::reference(&key(&r.model)));
+    let mut entry: Vec<Value> = records.collect();
+    entry.push(json!({"type": "null"}));
     let schema = json!({
-        "type": "object", "required": ["data"],
+        "type": "object", "required": ["data", "meta"],
         "properties": {
-            "data": {"description": "One entry an operation, in order.", "type": "array"},
+            "data": {
+                "description": "One entry an operation, in order: the record, or null where it is not shown.",
+                "type": "array", "items": {"anyOf": entry},
+            },
             "meta": {"type": "object"},
         },
     });
@@ -40,15 +46,15 @@ pub(in super::super) fn batch(module: &Ident, models: &[&Reach]) -> Option<Value
         ),
         (
             "204",
-            responses::empty("Written, with return=minimal.", &headers),
+            responses::empty("Written, with return=minimal or headers-only.", &headers),
         ),
     ];
     Some(json!({
         "operationId": format!("{}.batch", module.as_str()), "tags": [module],
         "summary": "Writes to several models as one: all of it or nothing",
         "parameters": [parameter("PreferWrite"), parameter("IdempotencyKey")],
-        "requestBody": bodies::batch(&names, writes, deletes, example),
-        "responses": responses::of(Deed::Write, good),
+        "requestBody": bodies::batch(&changed, example),
+        "responses": responses::of(Deed::Create, good),
     }))
 }
 
@@ -82,6 +88,6 @@ pub(in super::super) fn analytics(module: &Ident, models: &[&Reach]) -> Option<V
         "summary": "Aggregates over one model, grouped",
         "parameters": [parameter("PreferRead")],
         "requestBody": bodies::analytics(&names),
-        "responses": responses::of(Deed::Query, vec![("200", responses::json("The groups.", schema, &[]))]),
+        "responses": responses::of(Deed::Analytics, vec![("200", responses::json("The groups.", schema, &[]))]),
     }))
 }
