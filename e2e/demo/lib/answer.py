@@ -13,7 +13,7 @@ import sys
 from decimal import Decimal
 
 WIDTH = 160
-TELLING = ("etag", "location", "link", "retry-after", "content-type")
+TELLING = ("etag", "location", "link", "retry-after", "content-type", "idempotency-replayed", "preference-applied")
 
 
 class Exact(Decimal):
