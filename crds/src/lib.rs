@@ -1,7 +1,7 @@
 //! The custom resources of Septem Data, group `data.septemcore.com/v1alpha1`.
 //!
 //! Each CRD states what the API server can check: patterns, bounds, and CEL rules. The bounds also keep the server's
-//! estimate of what the rules cost inside its budget; `crdgen` prints the CRDs as `charts/crds.yaml`.
+//! estimate of what the rules cost inside its budget; `crdgen` prints the CRDs as the chart's `files/crds.yaml`.
 
 #![allow(
     clippy::duplicated_attributes,

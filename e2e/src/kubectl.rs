@@ -1,51 +1,13 @@
 //! Resources through `kubectl`, as people apply them.
 
-use std::{
-    process::{Output, Stdio},
-    time::Duration,
-};
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 
-/// Past every `--timeout` below: a kubectl that hangs is killed.
-const COMMAND_MAX: Duration = Duration::from_secs(150);
+use crate::command;
 
-async fn run(args: &[&str], input: Option<&str>) -> Result<Output> {
-    let mut child = Command::new("kubectl")
-        .args(args)
-        .stdin(if input.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .context("kubectl (load .stack/env: it puts kubectl on the PATH)")?;
-    if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
-        stdin
-            .write_all(text.as_bytes())
-            .await
-            .context("kubectl's standard input")?;
-    }
-    let done = timeout(COMMAND_MAX, child.wait_with_output()).await;
-    done.with_context(|| format!("kubectl {} did not end", args.join(" ")))?
-        .context("kubectl")
-}
-
-async fn succeed(args: &[&str], input: Option<&str>) -> Result<String> {
-    let output = run(args, input).await?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "kubectl {}: {}",
-        args.join(" "),
-        errors.trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Runs kubectl, which must succeed: its standard output.
+pub async fn succeed(args: &[&str], input: Option<&str>) -> Result<String> {
+    command::succeed("kubectl", args, input).await
 }
 
 /// `kubectl apply -f -` of one resource.
@@ -57,12 +19,12 @@ pub async fn apply(resource: &Value) -> Result<()> {
 
 /// Applies a resource that the API server must refuse; what it said.
 pub async fn apply_refused(resource: &Value) -> Result<String> {
-    let output = run(&["apply", "-f", "-"], Some(&resource.to_string())).await?;
-    ensure!(
-        !output.status.success(),
-        "the API server took what it must refuse: {resource}"
-    );
-    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    command::fail(
+        "kubectl",
+        &["apply", "-f", "-"],
+        Some(&resource.to_string()),
+    )
+    .await
 }
 
 /// The resource as JSON; `place` is such as `["mm", "name", "-n", "namespace"]`.

@@ -1,7 +1,9 @@
 //! Helpers of the whole-system tests: the running stack, its API, its resources and what its stores hold.
 
 pub mod api;
+pub mod command;
 pub mod front;
+pub mod helm;
 pub mod history;
 pub mod kubectl;
 pub mod parts;

@@ -3,6 +3,7 @@
 //! Each test has a namespace, a module and tenants of its own (`e2e::Scene`) and removes them at its end.
 
 mod canary;
+mod chart;
 mod convergence;
 mod faults;
 mod freshness;

@@ -35,15 +35,20 @@ run_tests() {
   [ "$code" = 0 ] || fail "the tests failed; a part's log is in $STATE/log"
 }
 
+CRDS=$ROOT/charts/septem-data/files/crds.yaml
+
 generate() {
-  say "charts/crds.yaml"
-  env -C "$ROOT" cargo run --quiet --locked -p crds --bin crdgen >"$ROOT/charts/crds.yaml.part"
-  mv "$ROOT/charts/crds.yaml.part" "$ROOT/charts/crds.yaml"
+  say "the chart's files/crds.yaml"
+  env -C "$ROOT" cargo run --quiet --locked -p crds --bin crdgen >"$CRDS.part"
+  mv "$CRDS.part" "$CRDS"
+  say "the chart's values.yaml, and the table in its README.md"
+  "$ROOT/charts/values"
 }
 
 check_generated() {
-  env -C "$ROOT" cargo run --quiet --locked -p crds --bin crdgen | diff -u "$ROOT/charts/crds.yaml" - ||
-    fail "charts/crds.yaml is not current: run 'make generate'"
+  env -C "$ROOT" cargo run --quiet --locked -p crds --bin crdgen | diff -u "$CRDS" - ||
+    fail "$CRDS is not current: run 'make generate'"
+  "$ROOT/charts/values" check || exit 1
 }
 
 install_cargo_deny() {
@@ -70,7 +75,8 @@ lint() {
   check_generated
   if command -v shellcheck >/dev/null; then
     say "shellcheck"
-    shellcheck -x e2e/stack/stack e2e/stack/part e2e/stack/part-stop e2e/stack/lib/*.sh e2e/stack/parts/*.sh .ci/run
+    shellcheck -x e2e/stack/stack e2e/stack/part e2e/stack/part-stop e2e/stack/lib/*.sh e2e/stack/parts/*.sh .ci/run \
+      charts/images/build e2e/kind/run
   fi
   say "lint is clean"
 }

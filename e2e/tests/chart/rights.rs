@@ -1,0 +1,141 @@
+//! What the operator's account may do, asked of the API server with the account's own token.
+
+use anyhow::{Result, ensure};
+use e2e::{Scene, command, scene::Turn};
+
+use super::{account, installed};
+
+/// In which namespace.
+#[derive(Debug, Clone, Copy)]
+enum Where {
+    /// The release's, which is listed in `rbac.namespaces` too.
+    Ours,
+    /// Where Events of cluster-scoped resources go.
+    Default,
+    /// Another.
+    Theirs,
+    /// All, or none for what is cluster-scoped.
+    All,
+}
+use Where::{All, Default, Ours, Theirs};
+
+const ALLOWED: &[(&str, &str, Where)] = &[
+    ("list", "modulemodels.data.septemcore.com", All),
+    ("watch", "modulemodels.data.septemcore.com", All),
+    ("list", "tenants.data.septemcore.com", All),
+    ("watch", "tenants.data.septemcore.com", All),
+    ("list", "dataplanes.data.septemcore.com", All),
+    ("watch", "dataplanes.data.septemcore.com", All),
+    ("patch", "tenants.data.septemcore.com", All),
+    (
+        "patch",
+        "tenants.data.septemcore.com --subresource=status",
+        All,
+    ),
+    (
+        "patch",
+        "dataplanes.data.septemcore.com --subresource=status",
+        All,
+    ),
+    ("patch", "modulemodels.data.septemcore.com", Ours),
+    (
+        "patch",
+        "modulemodels.data.septemcore.com --subresource=status",
+        Ours,
+    ),
+    ("create", "events.events.k8s.io", Ours),
+    ("patch", "events.events.k8s.io", Ours),
+    ("create", "events.events.k8s.io", Default),
+    ("get", "secrets/postgres-owner", Ours),
+    ("get", "secrets/valkey", Ours),
+];
+
+const FORBIDDEN: &[(&str, &str, Where)] = &[
+    ("*", "*", All),
+    ("*", "*", Ours),
+    ("get", "secrets/postgres-owner", Theirs),
+    ("get", "secrets/postgres-owner", Default),
+    ("get", "secrets", Ours),
+    ("get", "secrets/somebody-elses", Ours),
+    ("list", "secrets", Ours),
+    ("watch", "secrets", Ours),
+    ("list", "secrets", All),
+    ("create", "secrets", Ours),
+    ("patch", "secrets/postgres-owner", Ours),
+    ("get", "configmaps", Ours),
+    ("patch", "modulemodels.data.septemcore.com", Theirs),
+    (
+        "patch",
+        "modulemodels.data.septemcore.com --subresource=status",
+        Theirs,
+    ),
+    ("create", "modulemodels.data.septemcore.com", Ours),
+    ("update", "modulemodels.data.septemcore.com", Ours),
+    ("delete", "modulemodels.data.septemcore.com", Ours),
+    ("create", "tenants.data.septemcore.com", All),
+    ("delete", "tenants.data.septemcore.com", All),
+    ("patch", "dataplanes.data.septemcore.com", All),
+    ("delete", "dataplanes.data.septemcore.com", All),
+    ("create", "events.events.k8s.io", Theirs),
+    ("delete", "events.events.k8s.io", Ours),
+    ("create", "pods", Ours),
+    ("create", "pods --subresource=exec", Ours),
+    ("create", "deployments.apps", Ours),
+    ("create", "serviceaccounts --subresource=token", Ours),
+    ("list", "namespaces", All),
+    ("list", "nodes", All),
+    ("get", "customresourcedefinitions.apiextensions.k8s.io", All),
+    (
+        "patch",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        All,
+    ),
+    ("bind", "clusterroles.rbac.authorization.k8s.io", All),
+    ("escalate", "clusterroles.rbac.authorization.k8s.io", All),
+    ("create", "rolebindings.rbac.authorization.k8s.io", Ours),
+    ("impersonate", "users", All),
+];
+
+#[tokio::test]
+async fn the_account_may_do_what_the_operator_does_and_no_more() -> Result<()> {
+    Scene::play(Turn::Shared, async |scene| {
+        let roles = format!("rbac.namespaces={{{}}}", scene.module);
+        installed(scene, &["--set", &roles], async || {
+            let account = account(scene).await?;
+            let path = account.path().to_string_lossy();
+            for (cases, expected) in [(ALLOWED, "yes"), (FORBIDDEN, "no")] {
+                for (verb, resource, place) in cases {
+                    let mut args = vec!["--kubeconfig", &*path, "auth", "can-i", *verb];
+                    args.extend(resource.split(' '));
+                    match place {
+                        Ours => args.extend(["-n", &*scene.module]),
+                        Default => args.extend(["-n", "default"]),
+                        Theirs => args.extend(["-n", "septem-system"]),
+                        All => args.push("--all-namespaces"),
+                    }
+                    let output = command::run("kubectl", &args, None).await?;
+                    let said = String::from_utf8_lossy(&output.stdout);
+                    ensure!(
+                        said.trim() == expected,
+                        "{verb} {resource} {place:?}: {said}"
+                    );
+                }
+            }
+            // Not only asked: tried, on a Secret that is there.
+            let get = [
+                "--kubeconfig",
+                &*path,
+                "get",
+                "secret",
+                "postgres-owner",
+                "-n",
+                "septem-system",
+            ];
+            let said = command::fail("kubectl", &get, None).await?;
+            ensure!(said.contains("Forbidden"), "{said}");
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
