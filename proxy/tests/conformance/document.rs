@@ -82,3 +82,37 @@ fn the_table_of_operators_is_the_one_that_requests_are_read_by() {
     }
     assert!(PAGE.contains(&table), "the page's table should be\n{table}");
 }
+
+const EXPLAINED: &str = include_str!(
+    "../data/snapshots/main__data__filters__which_operators_an_index_serves_under_the_policy.snap"
+);
+
+#[test]
+fn the_table_of_indexes_is_what_explain_says() {
+    let (_, lines) = EXPLAINED.split_once("tenant on\n").unwrap();
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for line in lines.lines().filter(|l| !l.contains("(english)")) {
+        let [operator, served, _] = line.split(" | ").collect::<Vec<_>>()[..] else {
+            panic!("not a line of the table: {line}");
+        };
+        let types: Vec<_> = served.split(' ').collect();
+        let words = match types.len() {
+            16 => "every type".to_owned(),
+            14 if !types.contains(&"json") && !types.contains(&"array") => {
+                "every type but json and array".to_owned()
+            }
+            _ if served == "-" => "no type".to_owned(),
+            _ => types.join(", "),
+        };
+        let operator = format!("`{operator}`");
+        match rows.iter_mut().find(|(w, _)| *w == words) {
+            Some((_, operators)) => operators.push(operator),
+            None => rows.push((words, vec![operator])),
+        }
+    }
+    let table: String = rows
+        .iter()
+        .map(|(words, operators)| format!("| {words} | {} |\n", operators.join(" ")))
+        .collect();
+    assert!(PAGE.contains(&table), "the page's table should be\n{table}");
+}
