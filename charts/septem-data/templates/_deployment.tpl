@@ -85,11 +85,10 @@ spec:
         {{- with $root.Values.commonLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+      {{- with $values.podAnnotations }}
       annotations:
-        kubectl.kubernetes.io/default-container: {{ .part }}
-        {{- with $values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
-        {{- end }}
+      {{- end }}
     spec:
       {{- with .account }}
       serviceAccountName: {{ . }}

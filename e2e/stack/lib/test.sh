@@ -5,7 +5,9 @@ CARGO_DENY=0.20.2
 
 token() {
   local binary
-  [ -n "${TENANT:-}" ] && [ -n "${USER:-}" ] || fail "usage: make -s token TENANT=<uuid> USER=<sub> [TTL=3600]"
+  if [ -z "${TENANT:-}" ] || [ -z "${USER:-}" ]; then
+    fail "usage: make -s token TENANT=<uuid> USER=<sub> [TTL=3600]"
+  fi
   [ -r "$STATE/env" ] || fail "the stack was never up: run 'make up' first"
   binary=$(products)/token
   [ -x "$binary" ] || fail "the stack is not built: run 'make up' first"

@@ -75,7 +75,7 @@ const CASES: [Case; 7] = [
     (
         &[
             "--set",
-            "fullnameOverride=a23456789-123456789-123456789-123456789-123456789-123456789-123,hooks.enabled=true",
+            "fullnameOverride=a23456789-123456789-123456789-123456789,hooks.enabled=true",
             "--set",
             "hooks.keySecret.name=septem-keys",
         ],
@@ -180,6 +180,9 @@ async fn what_is_wrong_is_refused_with_the_place() -> Result<()> {
         ("proxy.corsOrigins={*}", "'/proxy/corsOrigins/0'"),
         ("rbac.secretNames=null", "'/rbac': missing property 'secretNames'"),
         ("listenHost=127.0.0.1", "'/listenHost'"),
+        ("fullnameOverride=a.b", "'/fullnameOverride'"),
+        ("commonLabels.app\\.kubernetes\\.io/name=x", "'/commonLabels'"),
+        ("sink=null", "missing property 'sink'"),
         ("proxy.jwt.issuer=", "proxy.jwt.issuer: say"),
         ("proxy.jwt.configMap=", "proxy.jwt.configMap: name"),
         ("clickhouse.url=", "clickhouse.url: say"),
