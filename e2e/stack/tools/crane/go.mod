@@ -1,4 +1,4 @@
-module septemcore.com/data/images
+module septemcore.com/data/stack/crane
 
 go 1.26.0
 
