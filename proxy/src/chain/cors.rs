@@ -9,8 +9,7 @@ use crate::exchange::{METHODS, Reply};
 /// Browsers cap it at two hours.
 const MAX_AGE_SECONDS: &str = "7200";
 const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Prefer, If-Match, If-None-Match, Idempotency-Key, X-Request-Id, Traceparent";
-const EXPOSED: &str =
-    "ETag, Link, Location, Preference-Applied, Retry-After, X-Request-Id, X-Total-Count";
+const EXPOSED: &str = "ETag, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, X-Request-Id, X-Total-Count";
 
 /// The origin of the request, if browsers there may read the answer.
 pub fn allowed_origin<'a>(

@@ -5,6 +5,7 @@ pub(crate) use super::{
     body::ROWS_MAX,
     include::{BREADTH_MAX, DEPTH_MAX},
     parse::{LIMIT_DEFAULT, OFFSET_MAX},
+    reach::ROWS_MAX as FILTERED_ROWS_MAX,
     select::SELECT_MAX,
 };
 pub(crate) use crate::json::DEPTH_MAX as JSON_DEPTH_MAX;

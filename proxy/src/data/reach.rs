@@ -20,7 +20,7 @@ use crate::{
 
 /// Most records that a filter may reach where they are not answered: what one transaction holds locks for, and what its
 /// change events are still a burst of (API.md "Writing").
-pub(super) const ROWS_MAX: u64 = 100_000;
+pub(crate) const ROWS_MAX: u64 = 100_000;
 
 /// A filter, and what comes back.
 pub(super) struct Reach {

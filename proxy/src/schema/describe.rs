@@ -11,8 +11,8 @@ use crate::{
     caller::Caller,
     chain::route::BODY_BYTES_MAX,
     data::limits::{
-        ANSWER_BYTES_MAX, BREADTH_MAX, DEPTH_MAX, JSON_DEPTH_MAX, OFFSET_MAX, OPERATIONS_MAX,
-        ROWS_MAX,
+        ANSWER_BYTES_MAX, BREADTH_MAX, DEPTH_MAX, FILTERED_ROWS_MAX, JSON_DEPTH_MAX, OFFSET_MAX,
+        OPERATIONS_MAX, ROWS_MAX,
     },
     query::{FILTERS_MAX, GROUP_DEPTH_MAX, IN_VALUES_MAX, order::ORDER_KEYS_MAX},
 };
@@ -72,6 +72,8 @@ struct Limits {
     body_bytes: usize,
     answer_bytes: usize,
     bulk_rows: usize,
+    /// Of a write by filter whose records are not answered.
+    filtered_rows: u64,
     batch_operations: usize,
     filters: usize,
     in_values: usize,
@@ -88,6 +90,7 @@ const LIMITS: Limits = Limits {
     body_bytes: BODY_BYTES_MAX,
     answer_bytes: ANSWER_BYTES_MAX,
     bulk_rows: ROWS_MAX,
+    filtered_rows: FILTERED_ROWS_MAX,
     batch_operations: OPERATIONS_MAX,
     filters: FILTERS_MAX,
     in_values: IN_VALUES_MAX,

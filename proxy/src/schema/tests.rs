@@ -136,6 +136,8 @@ fn a_description_names_no_model_out_of_reach() {
         .collect();
     assert_eq!(names, ["people!home_id", "people!work_id"]);
     assert_eq!(answer["data"]["limits"]["filters"], 50);
+    assert_eq!(answer["data"]["limits"]["bulkRows"], 1_000);
+    assert_eq!(answer["data"]["limits"]["filteredRows"], 100_000);
     let answer = ask(
         &["crm.companies.read", "crm.deals.read"],
         Some("crm"),

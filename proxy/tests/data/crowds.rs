@@ -27,8 +27,10 @@ async fn writers_of_the_same_records_do_not_wait_in_circles() {
         }
         let seen = match i % 3 {
             0 => {
+                // One of them becomes the parent of all: it is locked among them, and not before.
+                let body = json!({"amount": i, "parent_id": ids[3]});
                 world
-                    .send(A, "PATCH", "deals?seats=gte.0", Some(json!({"amount": i})))
+                    .send(A, "PATCH", "deals?seats=gte.0", Some(body))
                     .await
             }
             1 => {

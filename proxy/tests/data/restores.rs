@@ -341,3 +341,52 @@ async fn every_value_comes_back_as_it_was_sent() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_merge_patch_goes_by_names_alone() {
+    let world = World::new().await;
+    let caller = world.caller(A);
+    let before = json!({"a": [{"b": 1}], "": {"0": 1, "kept": [null]}, "s": "text"});
+    let thing = world.create(A, "things", json!({"a_json": before})).await;
+    let path = &format!("things/{}", thing["id"].as_str().unwrap());
+    let patch = |headers: &'static [(&'static str, &'static str)], value: String| {
+        let (world, caller) = (&world, &caller);
+        let body = format!("{{\"a_json\":{value}}}");
+        async move { send_to(&world.data, caller, "PATCH", path, headers, Some(body)).await }
+    };
+    let merge = &[("content-type", "application/merge-patch+json")][..];
+    let odd = r#"{"a":{"0":{"b":2}},"":{"0":null,"-1":{"😀\"\\{},":1.50}},"s":{"":{}}}"#;
+    let seen = patch(merge, odd.to_owned()).await;
+    assert_eq!(
+        seen.json()["data"]["a_json"],
+        json!({"a": {"0": {"b": 2}}, "": {"kept": [null], "-1": {"😀\"\\{},": 1.5}}, "s": {"": {}}}),
+        "{}",
+        seen.text
+    );
+    assert!(seen.text.contains("1.50"), "{}", seen.text);
+    let wide = |objects: usize| {
+        let members: Vec<_> = (1..objects).map(|i| format!("\"k{i}\":{{}}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let stale = &[
+        ("content-type", "application/merge-patch+json"),
+        ("if-match", "\"1\""),
+    ][..];
+    let csv = &[("content-type", "text/csv")][..];
+    for (headers, value, status) in [
+        (merge, wide(32), 200),
+        (merge, wide(33), 400),
+        (merge, r#"{"x":1,"\u0078":null}"#.to_owned(), 400),
+        (merge, r#"{"\u0000":1}"#.to_owned(), 400),
+        (merge, r#"{"a":"\ud800"}"#.to_owned(), 400),
+        (merge, r#"{"x":1},"version":1"#.to_owned(), 409),
+        (merge, r#"{"x":1},"version":3"#.to_owned(), 200),
+        (stale, "{}".to_owned(), 412),
+        (csv, "{}".to_owned(), 415),
+    ] {
+        let seen = patch(headers, value.clone()).await;
+        assert_eq!(seen.status.as_u16(), status, "{value} {}", seen.text);
+    }
+    let seen = world.send(A, "GET", path, None).await;
+    assert_eq!(seen.json()["data"]["version"], 4);
+}

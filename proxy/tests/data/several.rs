@@ -400,3 +400,29 @@ async fn who_may_not_read_is_told_nothing() {
     let all = seats(&world, A).await;
     assert_eq!(all, [json!(7), json!(1)]);
 }
+
+#[tokio::test]
+async fn what_is_answered_is_selected_as_in_a_list() {
+    let world = World::new().await;
+    for (tenant, text) in [(A, "x"), (B, "canary")] {
+        let body = json!({"a_int32": 7, "a_text": text, "a_json": {"k": {"n": [1.50]}}});
+        world.create(tenant, "things", body).await;
+    }
+    let filter = "a_json->k->n->>0=eq.1.5&not.or=(a_int32.lt.7,a_text.is.null)";
+    let select = "select=a:a_int32::text,b:a_int32::text,a_json->k,a_json->k->>n,a_text";
+    for (method, body) in [("PATCH", Some(json!({"a_bool": true}))), ("DELETE", None)] {
+        let target = format!("things?{filter}&{select}");
+        let seen = world.send(A, method, &target, body).await;
+        assert_eq!(
+            seen.json(),
+            json!({
+                "data": [{"a": "7", "b": "7", "k": {"n": [1.5]}, "n": "[1.5]", "a_text": "x"}],
+                "meta": {"affected": 1},
+            }),
+            "{}",
+            seen.text
+        );
+    }
+    let left = world.send(B, "GET", "things?a_bool=is.null", None).await;
+    assert_eq!(left.json()["data"][0]["a_text"], "canary");
+}

@@ -39,6 +39,11 @@ fn a_row_is_its_tenants_through_the_whole_road() {
         body["traceId"] = json!("");
         (answer.status, body.to_string())
     };
+    let (restore, no_restore) = (format!("{path}/restore"), format!("{absent}/restore"));
+    let theirs = world.ask(world.a, "ada", "POST", &restore, "");
+    let nobodys = world.ask(world.a, "ada", "POST", &no_restore, "");
+    assert_eq!(without_trace(&theirs), without_trace(&nobodys));
+    assert_eq!(theirs.status, 404);
     for method in ["GET", "DELETE"] {
         let theirs = world.ask(world.a, "ada", method, &path, "");
         let nobodys = world.ask(world.a, "ada", method, &absent, "");
@@ -71,6 +76,26 @@ fn a_row_is_its_tenants_through_the_whole_road() {
             .len(),
         1
     );
+
+    // All of a filter, for whoever asks: here nothing, there the record, away and back.
+    let all = format!("/v1/data/crm/notes?title=eq.{CANARY}");
+    for (tenant, affected) in [(world.a, 0), (world.b, 1)] {
+        let change = r#"{"amount":1.25}"#;
+        let changed = world.ask(tenant, "ada", "PATCH", &all, change);
+        assert_eq!(changed.json()["meta"]["affected"], affected, "{changed:?}");
+        let deleted = world.ask(tenant, "ada", "DELETE", &all, "");
+        assert_eq!(deleted.json()["meta"]["affected"], affected, "{deleted:?}");
+    }
+    let restored = world.ask(world.b, "ada", "POST", &restore, "");
+    assert_eq!(
+        (restored.status, restored.header("etag")),
+        (200, Some("\"4\""))
+    );
+    assert!(String::from_utf8_lossy(&restored.body).contains("1.25"));
+    let got = world.ask(world.b, "ada", "GET", &restore, "");
+    assert_eq!((got.status, got.header("allow")), (405, Some("POST")));
+    let bare = world.ask(world.b, "ada", "DELETE", "/v1/data/crm/notes", "");
+    assert_eq!(bare.status, 400, "{bare:?}");
 
     // Permissions, and what a path does not take.
     assert_eq!(world.get(world.b, "rob", "/v1/data/crm/notes").status, 403);
