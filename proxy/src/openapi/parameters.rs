@@ -224,8 +224,11 @@ fn include(reach: &Reach) -> Value {
 fn filter(column: &Column) -> Value {
     let operators = operator_names(&column.field_type);
     let mut schema = schemas::reference(&format!("Filter.{}", column.field_type.name()));
-    schema["examples"] = json!([[example::filter(&column.field_type, &operators)]]);
-    json!({"name": column.name, "in": "query", "schema": schema})
+    let example = example::filter(&column.field_type, &operators);
+    schema["examples"] = json!([[example]]);
+    json!({
+        "name": column.name, "in": "query", "description": format!("A filter such as {example}"), "schema": schema,
+    })
 }
 
 /// The key of the schema that lists a model's fields.

@@ -40,13 +40,15 @@ pub(super) fn of_model(reach: &Reach, paths: &mut Map<String, Value>) {
         if reach.read {
             on_all.insert("delete".into(), delete_many(reach));
         }
-        paths.insert(format!("{one}/restore"), json!({"post": restore(reach)}));
     }
     if !on_all.is_empty() {
         paths.insert(all, on_all.into());
     }
     if !on_one.is_empty() {
-        paths.insert(one, on_one.into());
+        paths.insert(one.clone(), on_one.into());
+    }
+    if reach.delete {
+        paths.insert(format!("{one}/restore"), json!({"post": restore(reach)}));
     }
 }
 
