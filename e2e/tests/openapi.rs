@@ -81,7 +81,7 @@ fn configuration(scene: &Scene) -> String {
         [[operations]]
         include-operation-id = [
             "{module}.things.update", "{module}.things.update-many", "{module}.things.delete-many",
-            "{module}.things.restore", "{module}.things.get", "{module}.batch",
+            "{module}.things.restore", "{module}.things.get", "{module}.things.list", "{module}.batch",
         ]
         phases.coverage.enabled = false
 
@@ -133,15 +133,9 @@ async fn schemathesis(
             "--exclude-checks",
             "positive_data_acceptance,negative_data_rejection",
         ])
-        .args([
-            "--continue-on-failure",
-            "--no-shrink",
-            "--no-color",
-            "--warnings",
-            "off",
-            "--workers",
-            "2",
-        ])
+        .args(["--continue-on-failure", "--no-shrink", "--no-color"])
+        // More of them share one interpreter, whose parser of its own code is not safe among threads.
+        .args(["--warnings", "off", "--workers", "1"])
         .env("PYTHONPATH", &home)
         .env("PYTHONHASHSEED", "0")
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -174,29 +168,28 @@ async fn the_proxy_does_what_its_document_says() -> Result<()> {
         let name = json!({"name": "name", "type": "text", "required": true});
         let parts = json!({"fields": [name, reference], "unique": [{"name": "one_name", "fields": ["name"]}]});
         scene.apply_model("parts", parts).await?;
-        let records = records(scene, &tenant.api).await?;
+        let found_there = records(scene, &tenant.api).await?;
         // Before any history is there analytics answers 409, which is described, but says little.
         tenant.api.synced(&scene.module, "parts", Duration::from_secs(60)).await?;
 
         let document = scene.stack.proxy.join("/v1/openapi.json")?;
         let whole = [document.as_str(), "--phases", "examples,coverage,fuzzing"];
-        let found = schemathesis(scene, &tenant, &records, &whole).await?;
+        let found = schemathesis(scene, &tenant, &found_there, &whole).await?;
         println!("{}", found.said);
         ensure!(found.nothing, "schemathesis found something:\n{}", found.said);
 
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("openapi.json");
         let document: Value = serde_json::from_slice(&tenant.api.get("/v1/openapi.json").await?.expect(200)?.body)?;
-        std::fs::write(&path, lie(document, scene)?.to_string())?;
-        let things = format!("{}.things", scene.module);
-        let (get, list) = (format!("{things}.get"), format!("{things}.list"));
+        std::fs::write(&path, lie(document)?.to_string())?;
         let path = path.to_string_lossy();
         let lies = [
             &*path, "--url", scene.stack.proxy.as_str().trim_end_matches('/'), "--phases", "examples",
-            "--include-operation-id", &get, "--include-operation-id", &list, "--include-operation-id", "schema.list",
+            "--include-operation-id", "cache.delete", "--include-operation-id", "schema.module",
+            "--include-operation-id", "schema.list",
         ];
-        let found = schemathesis(scene, &tenant, &records, &lies).await?;
-        for what in ["Undocumented HTTP status code", "Response violates schema", "Missing required headers"] {
+        let found = schemathesis(scene, &tenant, &found_there, &lies).await?;
+        for what in ["Undocumented status code", "Response violates schema", "Missing required response headers"] {
             ensure!(found.said.contains(what), "{what} was not found:\n{}", found.said);
         }
         Ok(())
@@ -205,15 +198,10 @@ async fn the_proxy_does_what_its_document_says() -> Result<()> {
 }
 
 /// The document with a status less, a body of another type, and a header that is not there.
-fn lie(mut document: Value, scene: &Scene) -> Result<Value> {
-    let path = scene.path("things");
-    let get = &mut document["paths"][format!("{path}/{{id}}")]["get"];
-    get["responses"]
-        .as_object_mut()
-        .context("no answers")?
-        .remove("200");
-    let part = format!("{}.things.part", scene.module);
-    document["components"]["schemas"][part]["properties"]["a_int32"] = json!({"type": "string"});
+fn lie(mut document: Value) -> Result<Value> {
+    let gone = &mut document["paths"]["/v1/cache/{key}"]["delete"]["responses"];
+    gone.as_object_mut().context("no answers")?.remove("204");
+    document["components"]["schemas"]["ModelSummary"]["properties"]["analytics"] = json!({"type": "string"});
     document["paths"]["/v1/schema"]["get"]["responses"]["200"]["headers"] =
         json!({"X-Not-There": {"required": true, "schema": {"type": "string"}}});
     Ok(document)
