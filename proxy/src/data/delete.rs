@@ -2,6 +2,7 @@
 
 pub(super) mod filtered;
 
+use http::header;
 use model::Action;
 use sql::{
     Statement,
@@ -19,6 +20,7 @@ use super::{
     prefer::{Preferences, Return},
     record::Shape,
     refusal::conflict,
+    writing,
     written::{self, Wrote},
 };
 use crate::{
@@ -31,6 +33,7 @@ use crate::{
 pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     call.require(Action::Delete)?;
     accept::require_json_answer(&call.request.headers)?;
+    writing::no_conditions(&call.request.headers, &[header::IF_NONE_MATCH])?;
     let preferences = Preferences::parse(&call.request.headers)?;
     let id = parse::parse_id(id)?;
     let selected = parse::parse_one(call.model, &call.request.query)?;

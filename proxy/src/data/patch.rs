@@ -4,6 +4,7 @@ mod filtered;
 mod many;
 pub(super) mod several;
 
+use http::header;
 use model::{Action, Field};
 use sql::{
     Statement,
@@ -23,6 +24,7 @@ use super::{
     prefer::{Preferences, Return},
     record::Shape,
     refusal::conflict,
+    writing,
     written::{self, Wrote},
 };
 use crate::{
@@ -36,6 +38,7 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     call.require(Action::Write)?;
     accept::require_json_answer(&call.request.headers)?;
     let format = Format::of(&call.request.headers, body::OF_CHANGE)?;
+    writing::no_conditions(&call.request.headers, &[header::IF_NONE_MATCH])?;
     let preferences = Preferences::parse(&call.request.headers)?;
     let id = parse::parse_id(id)?;
     let selected = parse::parse_one(call.model, &call.request.query)?;
