@@ -201,7 +201,8 @@ async fn the_proxy_does_what_its_document_says() -> Result<()> {
 fn lie(mut document: Value) -> Result<Value> {
     let gone = &mut document["paths"]["/v1/cache/{key}"]["delete"]["responses"];
     gone.as_object_mut().context("no answers")?.remove("204");
-    document["components"]["schemas"]["ModelSummary"]["properties"]["analytics"] = json!({"type": "string"});
+    document["components"]["schemas"]["ModelSummary"]["properties"]["analytics"] =
+        json!({"type": "string"});
     document["paths"]["/v1/schema"]["get"]["responses"]["200"]["headers"] =
         json!({"X-Not-There": {"required": true, "schema": {"type": "string"}}});
     Ok(document)
