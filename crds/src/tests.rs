@@ -9,7 +9,10 @@ fn the_crds_are_as_committed() {
             serde_yaml_ng::to_string(&crd).unwrap().trim_end()
         ));
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/septem-data/files/crds.yaml");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../charts/septem-data/files/crds.yaml"
+    );
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         committed == text,
