@@ -280,8 +280,16 @@ impl Call<'_> {
     fn failure(&self, stopped: Stopped) -> Failure {
         stopped.into_failure(|error| {
             let of_filter = match &error {
-                DatabaseError::Invalid { code, .. } | DatabaseError::Unexpected { code, .. } => {
+                DatabaseError::Invalid { code, .. } => {
                     refusal::of_filter(&self.request.query, code)
+                }
+                DatabaseError::Unexpected { code, .. } => {
+                    let of_filter = refusal::of_filter(&self.request.query, code);
+                    if of_filter.is_some() {
+                        // Most likely the filter's fault; should it be the server's, the log has it.
+                        tracing::warn!(sqlstate = code, "PostgreSQL failed inside over a filter");
+                    }
+                    of_filter
                 }
                 _ => None,
             };

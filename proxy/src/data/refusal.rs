@@ -100,7 +100,8 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
 }
 
 /// What PostgreSQL alone can tell of a filter, with the parameters that may have it: that a regular expression is none
-/// (2201B) or needs more memory than a value may have (XX000: `((a{1,200}){1,200})b`), or that a text or a JSON is too long to be searched (54000: past 1 MiB of distinct words).
+/// (2201B) or needs more memory than a value may have (XX000: `((a{1,200}){1,200})b`), or that a text or a JSON is too
+/// long to be searched (54000: past 1 MiB of distinct words).
 ///
 /// `None` where no parameter asks for such a thing, so that the fault lies elsewhere.
 pub(super) fn of_filter(query: &[(String, String)], sqlstate: &str) -> Option<Problem> {
