@@ -160,8 +160,14 @@ async fn the_operator_works_with_its_account_and_is_held_to_its_namespaces() -> 
             story(scene, &elsewhere).await
         })
         .await;
-        for place in [["tn", name], ["dp", name]] {
-            kubectl::delete(&place).await?;
+        // Gone before the next test looks, which their namespaces are not.
+        for place in [
+            &["tn", name][..],
+            &["dp", name],
+            &["mm", name, "-n", name],
+            &["mm", name, "-n", &elsewhere],
+        ] {
+            kubectl::delete(place).await?;
         }
         kubectl::delete_soon(&["namespace", &elsewhere]).await?;
         told
