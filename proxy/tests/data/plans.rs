@@ -163,13 +163,13 @@ async fn an_index_serves_what_the_shared_lane_takes() {
                 at(vec![Some("2026-01-01 00:00:00+00".into()), id.clone()]),
             ),
             "deals__by_stage",
-            "created_at <=",
+            "ROW(created_at, id) <",
         ),
         (
             "by seats, on",
             list(deals, &[], "seats,id", at(vec![Some("500".into()), id])),
             "deals__by_seats",
-            "seats >=",
+            "ROW(seats, id) >",
         ),
         (
             "of a company",
