@@ -222,7 +222,7 @@ fn every_reply_carries_its_ids_and_origins() {
     let answer = connection.ask("BREW", "/v1/schema", &[("Authorization", &token)], b"");
     assert_eq!(
         (answer.status, answer.header("allow")),
-        (405, Some("GET, HEAD, POST, PATCH, PUT, DELETE"))
+        (405, Some("GET, HEAD"))
     );
     let answer = connection.ask("POST", "/v1/schema", &[("Authorization", &token)], b"{}");
     assert_eq!(
