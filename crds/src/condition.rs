@@ -120,6 +120,28 @@ pub enum Reason {
     Reconciled,
     /// Being deleted.
     Deleting,
+    /// `approval: Manual`, and nobody has approved the plan yet.
+    ApprovalPending,
+    /// The approved plan was made for another state of the database.
+    PlanOutdated,
+    /// A migration file that has been applied is another one now.
+    ChecksumMismatch,
+    /// A migration file is older than one that has been applied.
+    OutOfOrder,
+    /// A migration file cannot be read.
+    InvalidMigration,
+    /// A ConfigMap that holds migration files is missing.
+    ConfigMapNotFound,
+    /// Existing rows are being brought to a new column.
+    Backfilling,
+    /// A proxy or a sink has not acknowledged the catalogue revision that the next step relies on.
+    WaitingForProxies,
+    /// Whether database and spec agree could not be found out.
+    CheckFailed,
+    /// The data is being erased.
+    Erasing,
+    /// The data is erased.
+    Erased,
 }
 
 impl Reason {
@@ -156,6 +178,17 @@ impl Reason {
             Self::NotStalled => "NotStalled",
             Self::Reconciled => "Reconciled",
             Self::Deleting => "Deleting",
+            Self::ApprovalPending => "ApprovalPending",
+            Self::PlanOutdated => "PlanOutdated",
+            Self::ChecksumMismatch => "ChecksumMismatch",
+            Self::OutOfOrder => "OutOfOrder",
+            Self::InvalidMigration => "InvalidMigration",
+            Self::ConfigMapNotFound => "ConfigMapNotFound",
+            Self::Backfilling => "Backfilling",
+            Self::WaitingForProxies => "WaitingForProxies",
+            Self::CheckFailed => "CheckFailed",
+            Self::Erasing => "Erasing",
+            Self::Erased => "Erased",
         }
     }
 }

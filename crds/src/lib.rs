@@ -12,6 +12,7 @@ pub mod condition;
 pub mod data_plane;
 pub mod field;
 pub mod module_model;
+pub mod status;
 pub mod tenant;
 
 pub use condition::{ConditionType, Reason};

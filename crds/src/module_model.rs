@@ -1,12 +1,17 @@
 //! `ModuleModel`: one model of one module.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use model::ident::IDENT_PATTERN;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::field::FieldSpec;
+use crate::{
+    field::FieldSpec,
+    status::{DriftStatus, MigrationsStatus, PlanStatus, RolloutStatus},
+};
 
 /// A length of time as text, such as `500ms`, `5s`, `10m`, `24h`.
 pub const DURATION_PATTERN: &str = "^[0-9]{1,9}(ms|s|m|h)$";
@@ -45,6 +50,16 @@ pub const DURATION_PATTERN: &str = "^[0-9]{1,9}(ms|s|m|h)$";
         json_path = ".status.catalogRevision"
     ),
     printcolumn(
+        name = "Migration",
+        type_ = "string",
+        json_path = ".status.migrations.lastVersion"
+    ),
+    printcolumn(
+        name = "Pending",
+        type_ = "integer",
+        json_path = ".status.migrations.pending"
+    ),
+    printcolumn(
         name = "Drifted",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Drifted')].status"
@@ -53,6 +68,12 @@ pub const DURATION_PATTERN: &str = "^[0-9]{1,9}(ms|s|m|h)$";
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Plan",
+        type_ = "string",
+        json_path = ".status.plan.hash",
+        priority = 1
     ),
     printcolumn(
         name = "Message",
@@ -375,6 +396,21 @@ pub struct ModuleModelStatus {
     /// The catalogue's revision that published it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog_revision: Option<i64>,
+    /// Fields whose column in the databases has another name than the field, as `field: column`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
+    /// What waits for approval or is being carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// How far a change has come that takes several steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
+    /// Versioned SQL files; none when the spec names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<MigrationsStatus>,
+    /// What differs from what was applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
     /// See `ConditionType`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

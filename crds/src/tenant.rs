@@ -6,7 +6,10 @@ use model::ident::IDENT_PATTERN;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::module_model::{DURATION_PATTERN, DeletionPolicy};
+use crate::{
+    module_model::{DURATION_PATTERN, DeletionPolicy},
+    status::ErasureStatus,
+};
 
 /// A UUID in its one spelling: lower case, hyphenated.
 pub const UUID_PATTERN: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
@@ -159,6 +162,9 @@ pub struct TenantStatus {
     /// The catalogue's revision that published it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog_revision: Option<i64>,
+    /// How far its erasure has come, once it is being deleted with `deletionPolicy: Delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<ErasureStatus>,
     /// See `ConditionType`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

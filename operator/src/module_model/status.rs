@@ -182,5 +182,6 @@ pub fn status(
         observed_generation: Some(generation),
         catalog_revision: revision,
         conditions: conditions(before, generation, &STAGES, verdict),
+        ..ModuleModelStatus::default()
     }
 }

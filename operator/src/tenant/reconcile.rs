@@ -66,6 +66,7 @@ pub async fn reconcile(
     let after = TenantStatus {
         observed_generation: Some(generation),
         catalog_revision: revision.or(before.catalog_revision),
+        erasure: None,
         conditions: conditions(&before.conditions, generation, &STAGES, &end.verdict),
     };
     if after != before {
