@@ -1,4 +1,5 @@
-//! The catalogue's revision: raised last in every transaction that changes what the data plane serves.
+//! The catalogue's revision: raised last in every transaction that changes what the data plane serves, and waited for
+//! before what an older one mentions is taken away.
 
 use model::catalog::CATALOG_CHANNEL;
 use sqlx::PgConnection;
@@ -21,4 +22,24 @@ pub async fn raise_revision(conn: &mut PgConnection) -> Result<i64, Error> {
         .await
         .map_err(Error::postgres("the catalogue's notification"))?;
     Ok(revision)
+}
+
+/// Who still uses a revision that is older: `$1`.
+///
+/// An instance is live while it was seen within 30 s: it says so every 5 s, so five signs of life may be lost, and a
+/// proxy that cannot reach PostgreSQL for longer has no connection left on which a statement of an older plan could
+/// arrive. One that comes back after that registers before it reads anything, and a statement of its older plan that
+/// meets another table is planned again.
+const WAITING_FOR: &str = "
+select instance from platform.proxy_instances
+where revision < $1 and last_seen > now() - interval '30 seconds' order by last_seen desc, instance";
+
+/// The live proxies, sinks and hook dispatchers that have not acknowledged this revision: something is still under way
+/// there by an older one. Empty once nobody is to be waited for; newer revisions count as well.
+pub async fn waiting_for(conn: &mut PgConnection, revision: i64) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar(WAITING_FOR)
+        .bind(revision)
+        .fetch_all(conn)
+        .await
+        .map_err(Error::postgres("who uses an older catalogue"))
 }

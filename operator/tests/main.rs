@@ -6,6 +6,7 @@
     reason = "helpers of tests may unwrap as tests do"
 )]
 
+mod instances;
 mod killed;
 mod refused;
 mod road;

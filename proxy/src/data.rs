@@ -46,6 +46,7 @@ mod written;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt as _};
 use http::Method;
 use model::{Action, Catalog, ModelName, ModuleModel, Permission, Revision};
 use sql::Statement;
@@ -57,7 +58,7 @@ use session::{Session, Stopped};
 
 use crate::{
     caller::Caller,
-    exchange::{Reply, Request},
+    exchange::{Body, Reply, Request},
     hooks::Hooks,
     postgres::{Answer, Database, DatabaseError, Lane, RowStream},
     problem::{Problem, ProblemKind},
@@ -133,7 +134,7 @@ pub async fn handle(
     };
     let stale = match asked.answer(&caller.catalog).await {
         Err(Failure::Stale(stale)) => stale,
-        answered => return settled(answered),
+        answered => return settled(answered, &caller.catalog),
     };
     // The transaction was rolled back, so this holds for writes too. Without a newer catalogue it was only the
     // prepared statement that was old.
@@ -144,18 +145,31 @@ pub async fn handle(
     if let Err(Failure::Stale(stale)) = &answered {
         tracing::error!(%stale, revision = catalog.revision.0, "the tables are not those of the catalogue");
     }
-    settled(answered)
+    settled(answered, catalog)
 }
 
-fn settled(answered: Result<Reply, Failure>) -> Result<Reply, Problem> {
+fn settled(answered: Result<Reply, Failure>, catalog: &Arc<Catalog>) -> Result<Reply, Problem> {
     match answered {
-        Ok(reply) | Err(Failure::Replay(reply)) => Ok(reply),
+        Ok(reply) | Err(Failure::Replay(reply)) => Ok(holding(reply, catalog)),
         Err(Failure::Problem(problem)) => Err(problem),
         Err(Failure::Stale(_)) => Err(Problem::new(
             ProblemKind::Unavailable,
             "The model is being changed. Try again.",
         )),
     }
+}
+
+/// A body that is sent piece by piece holds the catalogue that it was planned by until its end, so that the revision
+/// counts as used.
+fn holding(mut reply: Reply, catalog: &Arc<Catalog>) -> Reply {
+    if let Body::Stream(pieces) = reply.body {
+        let next = |(mut pieces, held): (BoxStream<'static, _>, _)| async move {
+            let piece = pieces.next().await?;
+            Some((piece, (pieces, held)))
+        };
+        reply.body = Body::Stream(stream::unfold((pieces, Arc::clone(catalog)), next).boxed());
+    }
+    reply
 }
 
 /// A request, whichever catalogue it is answered from.

@@ -1,4 +1,4 @@
-//! Schema `platform` as the proxy sees it: six functions, called as `septem_app` through a small pool.
+//! Schema `platform` as the proxy sees it: a few functions, called as `septem_app` through a small pool.
 //!
 //! The hot path does not come here; CRUD has connections of its own.
 
@@ -82,7 +82,7 @@ impl Platform {
             .map_err(query("asking for the revision"))
     }
 
-    /// Tells the operator which revision this instance serves.
+    /// Tells the operator the oldest revision that this instance still uses, and that it is there.
     pub async fn acknowledge(
         &self,
         instance: &str,
@@ -95,6 +95,16 @@ impl Platform {
             .await
             .map(drop)
             .map_err(query("acknowledging the revision"))
+    }
+
+    /// Tells the operator not to wait for this instance any more.
+    pub async fn forget(&self, instance: &str) -> Result<(), PlatformError> {
+        sqlx::query("select platform.forget_instance($1)")
+            .bind(instance)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(query("taking leave"))
     }
 
     /// What a user of a tenant may do. Permissions that this version does not know are passed over.

@@ -13,6 +13,7 @@ mod included;
 mod isolation;
 mod lists;
 mod login;
+mod moved;
 mod noise;
 mod paging;
 mod plans;

@@ -8,5 +8,6 @@ mod forwarder;
 mod framing;
 mod reach;
 mod repeated;
+mod revisions;
 mod road;
 mod world;

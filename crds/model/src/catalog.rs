@@ -1,5 +1,7 @@
 //! The catalogue: what the data plane serves, published by the operator, read by proxy and sink.
 
+mod in_use;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -9,6 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{Field, ModelName, ModuleModel, Tenant, TenantId};
+
+pub use in_use::InUse;
 
 /// The statement that reads the whole catalogue at one moment, as one JSON text.
 pub const CATALOG_QUERY: &str = "select platform.catalog_snapshot()::text";

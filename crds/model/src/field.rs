@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Ident;
+use crate::{ColumnName, Ident};
 
 /// Most digits of a decimal: ClickHouse's `Decimal128` and PostgreSQL's `numeric` both hold 38.
 pub const DECIMAL_PRECISION_MAX: u8 = 38;
@@ -141,8 +141,14 @@ impl FieldType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Field {
-    /// Its name: column in PostgreSQL and ClickHouse, key in JSON.
+    /// Its name: key in JSON, and the column's name unless it has one of its own.
     pub name: Ident,
+    /// The column that it is served from, where that is called otherwise: `{name}__{n}`.
+    ///
+    /// A column's name means one thing for ever, since change events of last week still mention it. A field that gets
+    /// another type is therefore served from a new column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<ColumnName>,
     /// Its type.
     #[serde(flatten)]
     pub field_type: FieldType,
@@ -158,6 +164,16 @@ pub struct Field {
     /// A sentence for `describeModel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+impl Field {
+    /// The column in PostgreSQL and ClickHouse that it is served from.
+    pub fn column(&self) -> ColumnName {
+        match &self.column {
+            Some(column) => column.clone(),
+            None => ColumnName::of(&self.name),
+        }
+    }
 }
 
 /// A foreign key: `(tenant_id, field) → (tenant_id, id)` of the named model.

@@ -4,6 +4,7 @@
 //! the proxy and the sink read it; both go through the parsers in this crate.
 
 pub mod catalog;
+mod column_name;
 pub mod field;
 pub mod hook;
 pub mod ident;
@@ -12,7 +13,8 @@ pub mod permission;
 pub mod tenant;
 pub mod value;
 
-pub use catalog::{Catalog, CatalogError, Generation, Revision};
+pub use catalog::{Catalog, CatalogError, Generation, InUse, Revision};
+pub use column_name::{COLUMN_BYTES_MAX, ColumnName, ColumnNameError};
 pub use field::{Field, FieldType, Reference, ScalarType};
 pub use hook::{FailurePolicy, Hook, HookEvent};
 pub use ident::{Ident, IdentError};

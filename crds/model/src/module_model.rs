@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Field, FieldType, Hook, HookEvent, Ident, hook,
+    ColumnName, Field, FieldType, Hook, HookEvent, Ident, hook,
     value::{ValueUse, parse_value},
 };
 
@@ -81,6 +81,11 @@ pub struct Draft {
     pub name: ModelName,
     /// The author's fields, in order; system columns are not among them.
     pub fields: Vec<Field>,
+    /// Fields whose columns are being filled before they are served from them: captured like the others, so that
+    /// ClickHouse has every value by then, and shown to nobody. A name may be that of a field that is served meanwhile
+    /// from another column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filling: Vec<Field>,
     /// Indexes besides those of keys and references.
     #[serde(default)]
     pub indexes: Vec<Index>,
@@ -117,14 +122,29 @@ pub struct Violation {
 /// A column that a client can name: a field or a system column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
+    /// Its name, as clients know it.
     pub name: Ident,
+    /// Its name in the databases.
+    pub column: ColumnName,
     /// Its type.
     pub field_type: FieldType,
     /// Whether it never holds null.
     pub required: bool,
     /// Whether we keep it, so that a client cannot write it.
     pub system: bool,
+}
+
+impl Column {
+    /// The column of a field.
+    pub fn of(field: &Field) -> Self {
+        Self {
+            name: field.name.clone(),
+            column: field.column(),
+            field_type: field.field_type.clone(),
+            required: field.required,
+            system: false,
+        }
+    }
 }
 
 /// A model that passed every check; the only way in is `TryFrom<Draft>`, which serde takes as well.
@@ -144,6 +164,11 @@ impl ModuleModel {
     /// The author's fields, in order.
     pub fn fields(&self) -> &[Field] {
         &self.draft.fields
+    }
+
+    /// Fields whose columns are being filled: captured, and shown to nobody.
+    pub fn filling(&self) -> &[Field] {
+        &self.draft.filling
     }
 
     /// The author's field of that name.
@@ -203,6 +228,13 @@ impl ModuleModel {
         self.columns.iter().find(|c| c.name.as_str() == name)
     }
 
+    /// The columns whose changes are captured: those that a client can name but for `id`, then those that are being
+    /// filled.
+    pub fn captured_columns(&self) -> impl Iterator<Item = Column> {
+        let named = self.columns.iter().filter(|c| c.name.as_str() != "id");
+        named.cloned().chain(self.filling().iter().map(Column::of))
+    }
+
     /// The columns that a record shows unless `select` says otherwise: all but `deleted_at`.
     pub fn record_columns(&self) -> &[Column] {
         &self.columns[..self.columns.len() - 1]
@@ -241,18 +273,14 @@ fn ident(name: &str) -> Ident {
 fn columns_of(draft: &Draft) -> Vec<Column> {
     let system = |name: &str, field_type: FieldType, required: bool| Column {
         name: ident(name),
+        column: ColumnName::of(&ident(name)),
         field_type,
         required,
         system: true,
     };
     let text = FieldType::Text { max_length: None };
     let mut columns = vec![system("id", FieldType::Uuid, true)];
-    columns.extend(draft.fields.iter().map(|f| Column {
-        name: f.name.clone(),
-        field_type: f.field_type.clone(),
-        required: f.required,
-        system: false,
-    }));
+    columns.extend(draft.fields.iter().map(Column::of));
     columns.extend([
         system("created_at", FieldType::Timestamp, true),
         system("updated_at", FieldType::Timestamp, true),
@@ -307,6 +335,16 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
             );
         }
         check_field(field, &path, &mut report);
+        check_column(field, &path, &mut report);
+    }
+    let mut columns: BTreeSet<_> = draft.fields.iter().map(Field::column).collect();
+    for (i, field) in draft.filling.iter().enumerate() {
+        let path = format!("filling[{i}]");
+        check_field(field, &path, &mut report);
+        check_column(field, &path, &mut report);
+        if !columns.insert(field.column()) {
+            report(format!("{path}.column"), "is used twice");
+        }
     }
     // A to-one relation is called as its field less `_id`; a field of that name would hide it.
     for (i, field) in draft.fields.iter().enumerate() {
@@ -358,6 +396,16 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
         }
     }
     found
+}
+
+fn check_column(field: &Field, path: &str, report: &mut impl FnMut(String, &str)) {
+    let is_ours = |column: &ColumnName| column.is_of(&field.name);
+    if !field.column.as_ref().is_none_or(is_ours) {
+        report(
+            format!("{path}.column"),
+            "must be the field's name and a number",
+        );
+    }
 }
 
 fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str)) {

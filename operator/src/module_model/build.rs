@@ -163,6 +163,6 @@ fn is_published(desired: &Desired, observed: &Observed) -> bool {
         .model
         .fields()
         .iter()
-        .all(|f| observed.ledger.contains(f.name.as_str()));
+        .all(|f| observed.ledger.contains(f.column().as_str()));
     published && owned && observed.claimed_by.is_some() && observed.permissions_are_registered()
 }

@@ -43,7 +43,7 @@ pub async fn publish(
         .model
         .fields()
         .iter()
-        .map(|f| f.name.as_str())
+        .map(|f| f.column().as_str().to_owned())
         .collect();
     sqlx::query(
         "insert into platform.model_columns (module, model, name) select $1, $2, unnest($3::text[]) on conflict do nothing",

@@ -146,6 +146,7 @@ fn draft_of(spec: &ModuleModelSpec) -> Result<Draft, Refusal> {
             model: ident(&spec.model, "spec.model")?,
         },
         fields,
+        filling: Vec::new(),
         indexes: indexes_of(&spec.indexes, "spec.indexes")?,
         unique: indexes_of(&spec.unique, "spec.unique")?,
         auto_api: spec.auto_api,
@@ -264,6 +265,7 @@ fn field_of(field: &FieldSpec, path: &str) -> Result<Field, Refusal> {
     };
     Ok(Field {
         name: ident(&field.name, &format!("{path}.name"))?,
+        column: None,
         field_type,
         required: field.required,
         default: field.default.clone(),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use model::Catalog;
 use tokio::time::Instant;
 
 use crate::{
@@ -25,6 +26,8 @@ pub struct BatchRow {
     pub record: Record,
     /// When the change was committed, if the record tells.
     pub committed_at: Option<DateTime<Utc>>,
+    /// What it was decided by: in use until the batch is written.
+    pub catalog: Arc<Catalog>,
 }
 
 /// Rows of one table, at most one a key: the highest version.

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use model::{Catalog, CatalogError, ModelName, catalog::CATALOG_CHANNEL, catalog::CATALOG_QUERY};
+use model::{
+    Catalog, CatalogError, InUse, ModelName, catalog::CATALOG_CHANNEL, catalog::CATALOG_QUERY,
+};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{
     sync::{Notify, watch},
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backoff::Backoff,
     chain::chain,
+    instance::Instance,
     metrics::{Metrics, Retried},
     table::Table,
 };
@@ -25,8 +28,8 @@ const LOOK_UNASKED: Duration = Duration::from_secs(30);
 /// What is known of the catalogue, and since when.
 #[derive(Debug)]
 pub struct Known {
-    /// The catalogue.
-    pub catalog: Catalog,
+    /// The catalogue. Whatever is decided by it holds it until it is over.
+    pub catalog: Arc<Catalog>,
     /// What was committed before this moment is in it.
     pub as_of: Instant,
     tables: HashMap<ModelName, Arc<Table>>,
@@ -38,6 +41,9 @@ pub enum Error {
     /// The database did not answer with it.
     #[error("reading the catalogue")]
     Read(#[source] sqlx::Error),
+    /// The operator could not be told what is in use.
+    #[error("telling what is in use")]
+    Acknowledge(#[source] sqlx::Error),
     /// The document is not one that this version reads.
     #[error(transparent)]
     Document(#[from] CatalogError),
@@ -48,6 +54,7 @@ impl Known {
     ///
     /// Tables whose model did not change are those of `before`, so that a batch need not end.
     pub fn new(catalog: Catalog, database: &str, as_of: Instant, before: Option<&Self>) -> Self {
+        let catalog = Arc::new(catalog);
         let generation = catalog.generation;
         let tables = catalog.all_captured().map(|model| {
             let kept = before.and_then(|known| known.tables.get(model.name()));
@@ -86,10 +93,12 @@ pub struct CatalogFeed {
 }
 
 impl CatalogFeed {
-    /// Keeps the catalogue current in a task of its own until `stop`.
+    /// Keeps the catalogue current in a task of its own until `stop`, and tells the operator as `instance` what is in
+    /// use.
     pub fn start(
         pool: PgPool,
         database: String,
+        instance: Instance,
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
@@ -101,12 +110,12 @@ impl CatalogFeed {
             metrics,
             ask: Arc::clone(&ask),
             known: sender,
+            in_use: Arc::default(),
+            instance,
         };
         tokio::spawn(async move {
-            tokio::select! {
-                () = keeper.run() => {}
-                () = stop.cancelled() => {}
-            }
+            stop.run_until_cancelled(keeper.run()).await;
+            keeper.instance.leave(&keeper.pool).await;
         });
         Self { known, ask }
     }
@@ -123,6 +132,11 @@ impl CatalogFeed {
     /// Asks for a look; its result is newer than this call.
     pub fn ask(&self) {
         self.ask.notify_one();
+    }
+
+    /// Waits until the task has ended: it takes leave of the operator.
+    pub async fn ended(&mut self) {
+        while self.known.changed().await.is_ok() {}
     }
 
     /// What the last look found.
@@ -145,10 +159,17 @@ struct Keeper {
     metrics: Metrics,
     ask: Arc<Notify>,
     known: watch::Sender<Option<Arc<Known>>>,
+    in_use: Arc<InUse>,
+    instance: Instance,
 }
 
 impl Keeper {
-    async fn run(self) {
+    async fn run(&self) {
+        let told = self.instance.keep_acknowledging(&self.pool, &self.in_use);
+        tokio::join!(told, self.keep_current());
+    }
+
+    async fn keep_current(&self) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
             let Err(error) = self.follow(&mut backoff).await else {
@@ -162,6 +183,9 @@ impl Keeper {
 
     /// Listens first and reads then, so that no change falls between. Ends when the connection does.
     async fn follow(&self, backoff: &mut Backoff) -> Result<(), Error> {
+        // Known before anything is loaded, so that whatever is published meanwhile waits for us.
+        let told = self.instance.acknowledge(&self.pool, &self.in_use).await;
+        told.map_err(Error::Acknowledge)?;
         let mut listener = PgListener::connect_with(&self.pool)
             .await
             .map_err(Error::Read)?;
@@ -200,12 +224,9 @@ impl Keeper {
                     "catalogue read"
                 );
             }
-            *known = Some(Arc::new(Known::new(
-                catalog,
-                &self.database,
-                as_of,
-                known.as_deref(),
-            )));
+            let new = Known::new(catalog, &self.database, as_of, known.as_deref());
+            self.in_use.watch(&new.catalog);
+            *known = Some(Arc::new(new));
         });
         Ok(())
     }

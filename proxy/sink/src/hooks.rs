@@ -28,6 +28,7 @@ use crate::{
         delivery::Courier,
         dispatcher::{Dispatcher, Parts},
     },
+    instance::{Instance, Work},
     metrics::Metrics,
     source::{self, Source},
 };
@@ -60,9 +61,11 @@ pub async fn run(
         pool.clone(),
         // No table of ClickHouse is written here; the name is only part of statements that are never sent.
         sql::clickhouse::DATABASE.to_owned(),
+        Instance::of_process(Work::Hooks),
         metrics.clone(),
         services.clone(),
     );
+    let mut keeper = catalog.clone();
     let known = stop.run_until_cancelled(crate::first_known(catalog.clone()));
     let Some(known) = known.await else {
         return Ok(());
@@ -105,6 +108,7 @@ pub async fn run(
     pulse.drain();
     services.cancel();
     source.leave().await;
+    keeper.ended().await;
     Ok(())
 }
 

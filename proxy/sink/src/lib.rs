@@ -14,6 +14,7 @@ pub mod dead;
 pub mod decode;
 pub mod encode;
 pub mod hooks;
+pub mod instance;
 pub mod metrics;
 pub mod pipeline;
 pub mod placeholder;
@@ -40,6 +41,7 @@ use crate::{
     chain::chain,
     config::Config,
     dead::DeadLetters,
+    instance::{Instance, Work},
     metrics::{Metrics, Retried},
     pipeline::{Parts, Pipeline},
     placeholder::Placeholder,
@@ -94,7 +96,15 @@ pub async fn run(
     let services = CancellationToken::new();
     let _ends_services = services.clone().drop_guard();
     let database = config.clickhouse.database.clone();
-    let catalog = CatalogFeed::start(pool.clone(), database, metrics.clone(), services.clone());
+    let instance = Instance::of_process(Work::Sink);
+    let catalog = CatalogFeed::start(
+        pool.clone(),
+        database,
+        instance,
+        metrics.clone(),
+        services.clone(),
+    );
+    let mut keeper = catalog.clone();
     let Some(known) = stop.run_until_cancelled(first_known(catalog.clone())).await else {
         return Ok(());
     };
@@ -142,6 +152,7 @@ pub async fn run(
         tracing::error!("the watermark was cut off");
     }
     source.leave().await;
+    keeper.ended().await;
     Ok(())
 }
 

@@ -42,8 +42,6 @@ pub enum ErrorClass {
     Key,
     /// A value that its column cannot hold.
     Value,
-    /// A field that the model does not have.
-    UnknownField,
     /// An untouched value that ClickHouse does not have either.
     Placeholder,
     /// A table was truncated, which cannot be followed row by row.
@@ -59,7 +57,6 @@ impl ErrorClass {
             Self::Envelope => "envelope",
             Self::Key => "key",
             Self::Value => "value",
-            Self::UnknownField => "unknown-field",
             Self::Placeholder => "placeholder",
             Self::Truncate => "truncate",
             Self::Refused => "refused",
@@ -345,6 +342,11 @@ impl Metrics {
     /// Records sent to the dead-letter topic so far.
     pub fn dead_total(&self, class: ErrorClass) -> u64 {
         self.0.dead.get_or_create(&ClassLabel { class }).get()
+    }
+
+    /// How often that was tried again so far.
+    pub fn retries_total(&self, of: Retried) -> u64 {
+        self.0.retries.get_or_create(&RetryLabel { of }).get()
     }
 
     /// Rows that ClickHouse has acknowledged so far.

@@ -219,16 +219,14 @@ impl Pipeline {
                 self.parts.metrics.event(outcome);
                 self.tracker.done(&ticket);
             }
-            Step::Ask => self.stall(Stall::for_catalog(record, ticket, read_at, None)),
-            Step::AskElse(dead) => {
-                self.stall(Stall::for_catalog(record, ticket, read_at, Some(dead)))
-            }
+            Step::Ask => self.stall(Stall::for_catalog(record, ticket, read_at)),
             Step::Dead(dead) => self.bury(record, ticket, dead),
         }
     }
 
     fn add_row(&mut self, row: RoutedRow, record: Record, ticket: Ticket) {
         let RoutedRow {
+            catalog,
             table,
             encoded,
             committed_at,
@@ -239,6 +237,7 @@ impl Pipeline {
             row: encoded.row,
             record,
             committed_at,
+            catalog,
         };
         let queue = self.queues.entry(table.name().clone()).or_default();
         queue

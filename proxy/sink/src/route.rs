@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use model::ModelName;
+use model::{Catalog, ModelName};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -56,6 +56,8 @@ pub struct Dead {
 /// A row and all that is needed should it have to go to the dead-letter topic.
 #[derive(Debug)]
 pub struct RoutedRow {
+    /// What it was decided by, held until it is written.
+    pub catalog: Arc<Catalog>,
     /// Where it is to be written.
     pub table: Arc<Table>,
     /// The row, with its holes.
@@ -75,8 +77,6 @@ pub enum Step {
     Skip(Outcome),
     /// Look at the catalogue again before deciding: the record may be newer than what we know.
     Ask,
-    /// Look at the catalogue again; if that never helps, it is a dead letter.
-    AskElse(Dead),
     /// Cannot be written.
     Dead(Dead),
 }
@@ -84,7 +84,8 @@ pub enum Step {
 /// Decides about a record that was read at `read_at`.
 ///
 /// The operator commits a table's DDL together with the catalogue that describes it. A catalogue looked at after
-/// the record was read therefore knows every table and field that the record can name.
+/// the record was read therefore knows every table and column of ours that the record can name; a column that it does
+/// not know has been dropped since, or is somebody else's.
 pub fn route(
     known: &Known,
     record: &Record,
@@ -123,7 +124,7 @@ pub fn route(
             Step::Ask
         };
     };
-    row_step(table, event, placeholder)
+    row_step(known, table, event, is_current, placeholder)
 }
 
 fn platform_step(event: &ChangeEvent<'_>) -> Step {
@@ -137,7 +138,13 @@ fn platform_step(event: &ChangeEvent<'_>) -> Step {
     }
 }
 
-fn row_step(table: &Arc<Table>, event: ChangeEvent<'_>, placeholder: Option<&Placeholder>) -> Step {
+fn row_step(
+    known: &Known,
+    table: &Arc<Table>,
+    event: ChangeEvent<'_>,
+    is_current: bool,
+    placeholder: Option<&Placeholder>,
+) -> Step {
     let ChangeEvent {
         version,
         committed_at,
@@ -154,6 +161,7 @@ fn row_step(table: &Arc<Table>, event: ChangeEvent<'_>, placeholder: Option<&Pla
     };
     let routed = |encoded| {
         Step::Write(RoutedRow {
+            catalog: Arc::clone(&known.catalog),
             table: Arc::clone(table),
             encoded,
             committed_at,
@@ -170,15 +178,19 @@ fn row_step(table: &Arc<Table>, event: ChangeEvent<'_>, placeholder: Option<&Pla
             }),
             Err(_) => Step::Dead(dead(ErrorClass::Key, None)),
         },
-        Change::Upsert(after) => match table.encode(after, version, placeholder) {
-            Ok(encoded) => routed(encoded),
-            Err(RowError::UnknownField(_)) => {
-                Step::AskElse(dead(ErrorClass::UnknownField, read_key(after).ok()))
-            }
-            Err(RowError::Value { .. }) => {
-                Step::Dead(dead(ErrorClass::Value, read_key(after).ok()))
-            }
-            Err(RowError::Object(_) | RowError::Key) => Step::Dead(dead(ErrorClass::Key, None)),
+        Change::Upsert(after) => loop {
+            return match table.encode(after, version, placeholder) {
+                Ok(encoded) => routed(encoded),
+                Err(RowError::UnknownColumn(column)) if is_current => {
+                    table.leave_out(column);
+                    continue;
+                }
+                Err(RowError::UnknownColumn(_)) => Step::Ask,
+                Err(RowError::Value { .. }) => {
+                    Step::Dead(dead(ErrorClass::Value, read_key(after).ok()))
+                }
+                Err(RowError::Object(_) | RowError::Key) => Step::Dead(dead(ErrorClass::Key, None)),
+            };
         },
     }
 }

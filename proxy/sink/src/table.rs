@@ -1,6 +1,13 @@
 //! One captured model as the sink needs it: its columns in order, its INSERT, and rows encoded for it.
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+mod absent;
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use model::{Column, Generation, ModelName, ModuleModel, TenantId};
 use serde::{
@@ -64,9 +71,9 @@ pub struct Encoded {
 /// Why a row cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
-    /// A field that the model does not have, at least not yet.
-    #[error("the model has no field {0:?}")]
-    UnknownField(String),
+    /// A column that the model does not have, at least not yet.
+    #[error("the model has no column {0:?}")]
+    UnknownColumn(String),
     /// A value that its column cannot hold.
     #[error("field {column:?} {source}")]
     Value {
@@ -89,7 +96,12 @@ pub struct Table {
     model: Arc<ModuleModel>,
     generation: Generation,
     columns: Vec<Column>,
+    /// By column, what a row holds that is older than it.
+    absent: Vec<Option<Box<RawValue>>>,
     index: HashMap<String, usize>,
+    /// Columns that events name and the model does not have, found with a catalogue that was newer than the event:
+    /// dropped ones, and ones that somebody added by hand.
+    strangers: RwLock<HashSet<String>>,
     qualified: String,
     insert: String,
 }
@@ -97,16 +109,17 @@ pub struct Table {
 impl Table {
     /// The table of `model` in the ClickHouse database of that name.
     pub fn new(database: &str, model: Arc<ModuleModel>, generation: Generation) -> Self {
-        let columns: Vec<_> = model
-            .columns()
-            .iter()
-            .filter(|c| c.name.as_str() != "id")
-            .cloned()
-            .collect();
+        let columns: Vec<_> = model.captured_columns().collect();
+        let fields = || model.fields().iter().chain(model.filling());
+        let default = |c: &Column| {
+            let field = fields().find(|f| f.column() == c.column)?;
+            absent::default_of(field)
+        };
+        let absent = columns.iter().map(default).collect();
         let index = columns
             .iter()
             .enumerate()
-            .map(|(i, c)| (c.name.as_str().to_owned(), i))
+            .map(|(i, c)| (c.column.as_str().to_owned(), i))
             .collect();
         let table = clickhouse::table_name(model.name(), generation);
         let qualified = format!(
@@ -126,7 +139,9 @@ impl Table {
             model,
             generation,
             columns,
+            absent,
             index,
+            strangers: RwLock::default(),
             qualified,
             insert,
         }
@@ -162,7 +177,19 @@ impl Table {
         &self.insert
     }
 
-    /// Encodes the row after a change. Fields that it lacks are null, or the type's default where required.
+    /// From now on, values of a column that the model does not have are left out of its rows. Whoever calls it knows
+    /// that the column will never be the model's under this name: a column's name means one thing for ever, and the
+    /// catalogue names it as soon as there are events with it.
+    pub fn leave_out(&self, column: String) {
+        let strangers = self.strangers.write();
+        strangers
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(column);
+    }
+
+    /// Encodes the row after a change. A column that it lacks is younger than the
+    /// row and holds what PostgreSQL shows there: the field's constant default, else null, in a required column the
+    /// type's default.
     pub fn encode(
         &self,
         after: &RawValue,
@@ -175,8 +202,9 @@ impl Table {
         put_key(&mut bytes, key);
         let (mut adjusted, mut holes) = (Adjusted::default(), Vec::new());
         for (i, (column, value)) in self.columns.iter().zip(&fields.values).enumerate() {
+            let value = value.or(self.absent[i].as_deref());
             let untouched = placeholder
-                .zip(*value)
+                .zip(value)
                 .is_some_and(|(p, v)| p.is(&column.field_type, v.get()));
             if untouched {
                 holes.push(Hole {
@@ -185,11 +213,9 @@ impl Table {
                 });
                 continue;
             }
-            encode(&mut bytes, column, *value, &mut adjusted).map_err(|source| {
-                RowError::Value {
-                    column: column.name.as_str().to_owned(),
-                    source,
-                }
+            encode(&mut bytes, column, value, &mut adjusted).map_err(|source| RowError::Value {
+                column: column.column.as_str().to_owned(),
+                source,
             })?;
         }
         put_version(&mut bytes, version, false);
@@ -225,10 +251,15 @@ impl Table {
         let fields = reader
             .deserialize_map(FieldsVisitor(&self.index, self.columns.len()))
             .map_err(RowError::Object)?;
-        match fields.unknown {
-            Some(name) => Err(RowError::UnknownField(name)),
-            None => Ok(fields),
+        if !fields.unknown.is_empty() {
+            let strangers = self.strangers.read();
+            let strangers = strangers.unwrap_or_else(PoisonError::into_inner);
+            let is_new = |name: &&Cow<'_, str>| !strangers.contains(&***name);
+            if let Some(name) = fields.unknown.iter().find(is_new) {
+                return Err(RowError::UnknownColumn(name.to_string()));
+            }
         }
+        Ok(fields)
     }
 }
 
@@ -258,7 +289,7 @@ struct Fields<'a> {
     tenant: Option<&'a RawValue>,
     id: Option<&'a RawValue>,
     values: Vec<Option<&'a RawValue>>,
-    unknown: Option<String>,
+    unknown: Vec<Cow<'a, str>>,
 }
 
 impl Fields<'_> {
@@ -293,7 +324,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_> {
             tenant: None,
             id: None,
             values: vec![None; columns],
-            unknown: None,
+            unknown: Vec::new(),
         };
         while let Some(name) = map.next_key::<Name<'de>>()? {
             let value: &'de RawValue = map.next_value()?;
@@ -303,7 +334,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_> {
                 other => match index.get(other) {
                     Some(i) => fields.values[*i] = Some(value),
                     None if IGNORED.contains(&other) => {}
-                    None => fields.unknown = fields.unknown.or_else(|| Some(other.to_owned())),
+                    None => fields.unknown.push(name.0),
                 },
             }
         }

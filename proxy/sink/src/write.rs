@@ -89,7 +89,7 @@ impl Writer {
         let mut filled = Vec::with_capacity(row.bytes.len() + 1_024);
         let mut copied = 0;
         for Hole { at, column } in holes {
-            let column = quote(&table.columns()[*column].name);
+            let column = quote(&table.columns()[*column].column);
             let text = format!(
                 "SELECT {column} FROM {} FINAL WHERE tenant_id = {{tenant:UUID}} \
                  AND record_id = UUIDStringToNum({{id:String}})",

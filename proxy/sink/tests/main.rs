@@ -20,6 +20,7 @@ mod cases {
     mod freshness;
     mod hooks;
     mod order;
+    mod revisions;
     mod trouble;
     mod values;
 }

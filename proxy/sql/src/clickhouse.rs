@@ -5,17 +5,17 @@ pub mod ddl;
 pub mod filter;
 pub mod query;
 
-use model::{FieldType, Generation, Ident, ModelName, ScalarType, TenantId};
+use model::{ColumnName, FieldType, Generation, ModelName, ScalarType, TenantId};
 
 /// The database that holds every analytics table. All of them have `tenant_id`: the row policies cover `septem_data.*`.
 pub const DATABASE: &str = "septem_data";
 
-/// The only way from an [`Ident`] into a statement's text.
-pub fn quote(ident: &Ident) -> String {
-    quote_text(ident.as_str())
+/// The only way from a column's name into a statement's text.
+pub fn quote(column: &ColumnName) -> String {
+    quote_text(column.as_str())
 }
 
-/// Quotes a name that is not an [`Ident`].
+/// Quotes any other name.
 pub fn quote_text(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }

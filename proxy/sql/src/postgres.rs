@@ -18,17 +18,28 @@ pub use binds::array_literal;
 pub use filtered::Filtered;
 pub use size::RECORD_BYTES_MAX;
 
-use model::{FieldType, Ident, ModelName, ScalarType};
+use model::{ColumnName, FieldType, Ident, ModelName, ScalarType};
 
 /// Longest name that PostgreSQL keeps, in bytes (NAMEDATALEN − 1).
 pub const NAME_BYTES_MAX: usize = 63;
 
-/// The only way from an [`Ident`] into a statement's text.
-pub fn quote(ident: &Ident) -> String {
-    quote_text(ident.as_str())
+/// The only way from a column's name into a statement's text. A field's own name never gets there: the column that it
+/// is served from may be called otherwise.
+pub fn quote(column: &ColumnName) -> String {
+    quote_text(column.as_str())
 }
 
-/// Quotes a name that is not an [`Ident`]: roles, publications, names we derive.
+/// A module's schema.
+pub fn schema(module: &Ident) -> String {
+    quote_text(module.as_str())
+}
+
+/// A model's table without its schema, as its columns are qualified by in a statement.
+fn unqualified(name: &ModelName) -> String {
+    quote_text(name.model.as_str())
+}
+
+/// Quotes any other name: roles, publications, names we derive.
 pub fn quote_text(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -47,7 +58,7 @@ pub fn literal(text: &str) -> String {
 
 /// `"module"."model"`.
 pub fn table(name: &ModelName) -> String {
-    format!("{}.{}", quote(&name.module), quote(&name.model))
+    format!("{}.{}", schema(&name.module), unqualified(name))
 }
 
 /// The type of a field's column.

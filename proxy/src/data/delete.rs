@@ -118,7 +118,7 @@ fn referrers<'a>(call: &'a Call<'_>) -> Vec<Referrer<'a>> {
     referrers
         .map(|(model, field)| Referrer {
             model: model.name(),
-            field: &field.name,
+            field,
         })
         .collect()
 }
@@ -140,7 +140,7 @@ fn in_use(referrers: &[Referrer<'_>], found: Option<&Row>) -> Problem {
                 > 1;
             let model = referrer.model.model.as_str();
             let relation = if several {
-                format!("{model}!{}", referrer.field.as_str())
+                format!("{model}!{}", referrer.field.name.as_str())
             } else {
                 model.to_owned()
             };

@@ -68,7 +68,7 @@ fn parse_through<'a>(
     let key = parse_key(relation.model, key)?;
     Ok(SortKey {
         via: Some(Via {
-            field: relation.field.clone(),
+            column: relation.field.column(),
             model: target.clone(),
         }),
         ..key

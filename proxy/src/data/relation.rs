@@ -1,6 +1,6 @@
 //! Relations of a model by name: to-one as the field less `_id`, to-many as the other model.
 
-use model::{Catalog, Ident, ModuleModel, Tenant};
+use model::{Catalog, Field, ModuleModel, Tenant};
 use sql::postgres::select::Link;
 
 use crate::{
@@ -21,7 +21,7 @@ pub(crate) struct Relation<'a> {
     /// The model at the other end.
     pub model: &'a ModuleModel,
     /// The field that refers.
-    pub field: &'a Ident,
+    pub field: &'a Field,
     /// Whether this end refers.
     pub is_one: bool,
 }
@@ -30,8 +30,8 @@ impl<'a> Relation<'a> {
     /// How rows at the other end belong to those at this end.
     pub fn link(&self) -> Link {
         match self.is_one {
-            true => Link::ToOne(self.field.clone()),
-            false => Link::ToMany(self.field.clone()),
+            true => Link::ToOne(self.field.column()),
+            false => Link::ToMany(self.field.column()),
         }
     }
 
@@ -39,7 +39,7 @@ impl<'a> Relation<'a> {
     pub fn name(&self) -> &'a str {
         match self.is_one {
             true => {
-                let field = self.field.as_str();
+                let field = self.field.name.as_str();
                 field.strip_suffix("_id").unwrap_or(field)
             }
             false => self.model.name().model.as_str(),
@@ -59,7 +59,7 @@ impl<'a> Names<'a> {
             if let Some(target) = self.catalog.model(self.tenant, module, name) {
                 found.push(Relation {
                     model: target,
-                    field: &field.name,
+                    field,
                     is_one: true,
                 });
             }
@@ -72,7 +72,7 @@ impl<'a> Names<'a> {
             if let Some(other) = served {
                 found.push(Relation {
                     model: other,
-                    field: &field.name,
+                    field,
                     is_one: false,
                 });
             }
@@ -93,7 +93,7 @@ impl<'a> Names<'a> {
         let all = self.relations(model);
         let named = all.iter().filter(|r| r.name() == name);
         let fitting: Vec<_> = named
-            .filter(|r| hint.is_none_or(|hint| r.field.as_str() == hint))
+            .filter(|r| hint.is_none_or(|hint| r.field.name.as_str() == hint))
             .collect();
         let mut preferred = fitting.iter().filter(|r| r.is_one == hint.is_none());
         if let (Some(one), None) = (preferred.next(), preferred.next()) {
@@ -113,7 +113,7 @@ impl<'a> Names<'a> {
             several => {
                 let choices: Vec<_> = several
                     .iter()
-                    .map(|r| format!("{}!{}", r.name(), r.field.as_str()))
+                    .map(|r| format!("{}!{}", r.name(), r.field.name.as_str()))
                     .collect();
                 let message = format!("{} is one of {}", shown(name), choices.join(", "));
                 Err(refuse(parameter, FieldCode::InvalidValue, message))
@@ -156,7 +156,7 @@ mod tests {
             ("nodes", None, None),
         ] {
             let found = names.relation("include", model, name, hint);
-            let found = found.ok().map(|r| (r.is_one, r.field.as_str()));
+            let found = found.ok().map(|r| (r.is_one, r.field.name.as_str()));
             assert_eq!(found, expected, "{name} {hint:?}");
         }
     }

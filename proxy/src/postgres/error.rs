@@ -84,7 +84,8 @@ pub enum DatabaseError {
     /// 53***: the server is out of something.
     #[error("the database server is out of resources ({0})")]
     Resources(String),
-    /// 26000, 0A000, 42703 or 42P01: the tables are not those of our catalogue. Reload it and run once more.
+    /// 26000, 0A000, 42703, 42P01 or 3F000, and where a column of the same name has another type 42804 or 42883: the
+    /// tables are not those of our catalogue. Reload it and run once more.
     #[error("the tables are not those of the catalogue ({0})")]
     StaleSchema(String),
     /// 23505 with the name of the index.
@@ -128,7 +129,9 @@ impl From<ServerError> for DatabaseError {
             "57014" => Self::Timeout,
             "55P03" => Self::Locked,
             "40001" | "40P01" => Self::Contention,
-            "26000" | "0A000" | "42703" | "42P01" | "3F000" => Self::StaleSchema(error.code),
+            "26000" | "0A000" | "42703" | "42P01" | "3F000" | "42804" | "42883" => {
+                Self::StaleSchema(error.code)
+            }
             "23505" => Self::NotUnique(constraint.unwrap_or_default()),
             "23503" => Self::ReferenceMissing(constraint.unwrap_or_default()),
             "22012" => Self::RecordTooLarge,

@@ -53,7 +53,7 @@ pub(crate) fn relations(caller: &Caller, model: &ModuleModel) -> Vec<Relation> {
         };
         // What `include` cannot tell from another is not told of: models of one name in two modules that refer by
         // fields of one name.
-        let Some(name) = name(None).or_else(|| name(Some(relation.field.as_str()))) else {
+        let Some(name) = name(None).or_else(|| name(Some(relation.field.name.as_str()))) else {
             continue;
         };
         if may_read(caller, target) {
@@ -66,7 +66,7 @@ pub(crate) fn relations(caller: &Caller, model: &ModuleModel) -> Vec<Relation> {
                 },
                 module: target.module.clone(),
                 model: target.model.clone(),
-                field: relation.field.clone(),
+                field: relation.field.name.clone(),
             });
         }
     }

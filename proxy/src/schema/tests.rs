@@ -170,7 +170,7 @@ fn relations_are_named_as_include_takes_them() {
             };
             let meant = names.relation("include", model, name, hint).unwrap();
             assert_eq!(
-                (meant.model.name().model.as_str(), meant.field.as_str()),
+                (meant.model.name().model.as_str(), meant.field.name.as_str()),
                 (relation.model.as_str(), relation.field.as_str())
             );
             told.push(relation.name);

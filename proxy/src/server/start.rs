@@ -240,6 +240,9 @@ impl BackgroundService for Start {
         loop {
             sleep(DRAIN_INTERVAL).await;
             if self.chain.metrics.in_flight.get() == 0 {
+                if let Some(parts) = self.chain.parts() {
+                    parts.catalogs.leave().await;
+                }
                 return (self.on_drained)();
             }
         }

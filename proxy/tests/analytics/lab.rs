@@ -188,7 +188,10 @@ impl Lab {
                 "_version": version, "_deleted": 0, "_synced_at": "2026-01-01 00:00:00.000",
             });
             for (name, value) in fields.as_object().unwrap() {
-                row[name] = value.clone();
+                let column = model
+                    .column(name)
+                    .map_or(name.as_str(), |c| c.column.as_str());
+                row[column] = value.clone();
             }
             text.push_str(&row.to_string());
             text.push('\n');

@@ -3,9 +3,12 @@
 use model::{Catalog, TenantId};
 use serde_json::{Value, json};
 
-/// The catalogue of a module that both tenants have.
+use crate::support::world::with_other_columns;
+
+/// The catalogue of a module that both tenants have. Most fields have columns of another name.
 pub fn catalog(module: &str, tenants: &[TenantId]) -> Catalog {
-    let model = |model: &str, fields: Value| {
+    let model = |model: &str, mut fields: Value| {
+        with_other_columns(&mut fields, &["title", "text", "int16", "decimal"]);
         json!({"served": true, "document": {
             "module": module, "model": model, "autoApi": true, "analytics": true, "maxPageSize": 1000, "fields": fields,
         }})

@@ -3,7 +3,9 @@
 use model::ModuleModel;
 use serde_json::{Value, json};
 
-/// Regions have airports, airports have flights by two keys, a flight may follow another; samples have every type.
+use crate::support::world::with_other_columns;
+
+/// Nearly every field has a column of another name. Regions have airports, airports have flights by two keys, a flight may follow another; samples have every type.
 pub fn models() -> Vec<ModuleModel> {
     let reference = |model: &str| json!({"module": "crm", "model": model});
     let items = [
@@ -85,7 +87,8 @@ pub fn models() -> Vec<ModuleModel> {
     ]
 }
 
-fn model(name: &str, fields: Value, more: Value) -> ModuleModel {
+fn model(name: &str, mut fields: Value, more: Value) -> ModuleModel {
+    with_other_columns(&mut fields, &["number"]);
     let mut document = json!({
         "module": "crm", "model": name, "autoApi": true, "analytics": false, "maxPageSize": 1000, "fields": fields,
     });

@@ -81,16 +81,16 @@ async fn reads(lab: &Lab) -> (i64, Vec<String>) {
 
 async fn fill(admin: &mut sqlx::PgConnection) {
     run(admin, &format!(
-        "insert into crm.airports (tenant_id, id, created_by, updated_by, iata)
+        "insert into crm.airports (tenant_id, id, created_by, updated_by, iata__2)
          select t, gen_random_uuid(), 'x', 'x', 'B' || i from (values ('{A}'::uuid), ('{B}')) v(t) cross join generate_series(1, {AIRPORTS}) i"
     )).await;
     // One in a hundred starts from A03.
     run(admin, &format!(
-        "insert into crm.flights (tenant_id, id, created_by, updated_by, number, delay, status, distance, departs_at, origin_id, destination_id)
+        "insert into crm.flights (tenant_id, id, created_by, updated_by, number, delay__2, status__2, distance__2, departs_at__2, origin_id__2, destination_id__2)
          select t, gen_random_uuid(), 'x', 'x', 'bulk', i, (array['planned', 'flying', 'landed'])[i % 3 + 1], i / 100.0,
            timestamptz '2026-01-01T00:00:00Z' + i * interval '1 h', a.id, a.id
          from (values ('{A}'::uuid), ('{B}')) v(t) cross join generate_series(1000, {ROWS} + 1000) i
-         join crm.airports a on a.tenant_id = t and a.iata like case when i % 100 = 0 then 'A03%' else 'B' || i % {AIRPORTS} + 1 end"
+         join crm.airports a on a.tenant_id = t and a.iata__2 like case when i % 100 = 0 then 'A03%' else 'B' || i % {AIRPORTS} + 1 end"
     )).await;
     run(admin, "vacuum analyze crm.flights").await;
     run(admin, "vacuum analyze crm.airports").await;

@@ -1,8 +1,12 @@
 //! The rows: of the tenant that asks, and look-alikes of another that nobody may ever see.
 
+use model::ModuleModel;
 use sqlx::PgConnection;
 
-use super::kinds::{KINDS, Kind};
+use super::{
+    kinds::{KINDS, Kind},
+    models::models,
+};
 use crate::support::{
     database::run,
     world::{A, B},
@@ -118,11 +122,27 @@ pub async fn fill(admin: &mut PgConnection) {
             (format!("all_{model}"), ""),
         ] {
             let view = format!(
-                "create view oracle.{view} as select * from crm.{model} where tenant_id = '{A}' {condition}"
+                "create view oracle.{view} as select {} from crm.{model} where tenant_id = '{A}' {condition}",
+                shown(model)
             );
             run(admin, &view).await;
         }
     }
+}
+
+/// The columns of a model by the names of its fields.
+fn shown(model: &str) -> String {
+    let model = model_of(model);
+    let columns = model
+        .columns()
+        .iter()
+        .map(|c| format!("{} as {}", c.column.as_str(), c.name.as_str()));
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+fn model_of(name: &str) -> ModuleModel {
+    let mut models = models().into_iter();
+    models.find(|m| m.name().model == *name).unwrap()
 }
 
 /// A value of the kind's list or null, so that fields vary against each other and every value appears.
@@ -144,6 +164,14 @@ async fn insert(
     rows: impl Iterator<Item = String>,
 ) {
     let rows: Vec<_> = rows.collect();
+    let described = model_of(model);
+    let named = columns
+        .split(", ")
+        .map(|name| match described.column(name) {
+            Some(column) => column.column.as_str().to_owned(),
+            None => name.to_owned(),
+        });
+    let columns = named.collect::<Vec<_>>().join(", ");
     let statement = format!(
         "insert into crm.{model} ({columns}) values {}",
         rows.join(", ")

@@ -30,7 +30,7 @@ async fn what_is_there_throughout_appears_once_while_rows_come_and_go() {
             rounds += 1;
             // Rows of every position: before, between and behind, with nulls and with values equal to those that stay.
             let come = format!(
-                "insert into crm.flights (tenant_id, id, created_by, updated_by, number, delay, status, distance, departs_at)
+                "insert into crm.flights (tenant_id, id, created_by, updated_by, number, delay__2, status__2, distance__2, departs_at__2)
                  select '{A}', gen_random_uuid(), 'churn', 'churn', 'churn',
                    case when random() < 0.2 then null else floor(random() * 100)::int end,
                    (array['planned', 'flying', 'landed'])[1 + floor(random() * 3)::int],

@@ -107,7 +107,7 @@ async fn tenants_that_write_at_once_write_their_own() {
     join_all(writes).await;
     let mut admin = world.database.admin().await;
     let found = sqlx::query(
-        "select tenant_id::text, company_id::text, stage, count(*), min(version), max(version) from crm.deals \
+        "select tenant_id::text, company_id__2::text, stage__2, count(*), min(version), max(version) from crm.deals \
          group by 1, 2, 3 order by 1",
     )
     .fetch_all(&mut admin)
@@ -201,7 +201,7 @@ async fn nobody_comes_to_refer_to_what_goes() {
     }
     let mut admin = world.database.admin().await;
     let orphans: i64 = sqlx::query_scalar(
-        "select count(*) from crm.deals d join crm.companies c on c.tenant_id = d.tenant_id and c.id = d.company_id \
+        "select count(*) from crm.deals d join crm.companies c on c.tenant_id = d.tenant_id and c.id = d.company_id__2 \
          where d.deleted_at is null and c.deleted_at is not null",
     )
     .fetch_one(&mut admin)
@@ -354,7 +354,7 @@ async fn a_filter_reaches_a_hundred_thousand_and_not_one_more() {
     run(
         &mut admin,
         &format!(
-            "insert into crm.notes (tenant_id, id, text, created_by, updated_by) \
+            "insert into crm.notes (tenant_id, id, text__2, created_by, updated_by) \
              select t::uuid, gen_random_uuid(), 'n', 'x', 'x' from unnest(array['{A}', '{B}']) t, \
              generate_series(1, 100001)"
         ),

@@ -186,8 +186,8 @@ async fn another_tenants_rows_are_in_no_relation() {
         &mut admin,
         &format!(
             "insert into crm.companies (tenant_id, id, name, created_by, updated_by) select '{B}', id, '{canary}', 'x', 'x' from crm.companies where tenant_id = '{A}';
-             insert into crm.deals (tenant_id, id, title, seats, company_id, created_by, updated_by)
-               select '{B}', id, '{canary}', 9, company_id, 'x', 'x' from crm.deals where tenant_id = '{A}'"
+             insert into crm.deals (tenant_id, id, title, seats, company_id__2, created_by, updated_by)
+               select '{B}', id, '{canary}', 9, company_id__2, 'x', 'x' from crm.deals where tenant_id = '{A}'"
         ),
     )
     .await;
@@ -240,7 +240,7 @@ async fn the_policy_fences_every_relation_where_the_statement_does_not() {
     let world = World::new().await;
     with_companies(&world, A, "").await;
     with_companies(&world, B, "canary").await;
-    let text = "select p.name, array(select array[r.title] from crm.deals r where r.company_id = p.id order by r.title), \
+    let text = "select p.name, array(select array[r.title] from crm.deals r where r.company_id__2 = p.id order by r.title), \
         (select count(*) from crm.deals) from crm.companies p order by p.name";
     let scope = proxy::postgres::Scope {
         tenant: A.parse().unwrap(),

@@ -89,7 +89,7 @@ async fn an_index_serves_what_the_shared_lane_takes() {
     run(
         &mut admin,
         &format!(
-            "insert into crm.deals (tenant_id, id, title, stage, seats, amount, company_id, created_by, updated_by, created_at)
+            "insert into crm.deals (tenant_id, id, title, stage__2, seats, amount__2, company_id__2, created_by, updated_by, created_at)
              select t, gen_random_uuid(), i::text, (array['open', 'won', 'lost'])[i % 3 + 1], i % 1000, i, c.id, 'x', 'x', now() - i * interval '1 s'
              from generate_series(1, 20000) i, (values ('{A}'::uuid), ('{B}')) v(t)
              cross join lateral (select id from crm.companies where tenant_id = t and name = (i % 50 + 1)::text) c"
@@ -100,8 +100,8 @@ async fn an_index_serves_what_the_shared_lane_takes() {
     run(
         &mut admin,
         &format!(
-            "update crm.deals set company_id = null where tenant_id = '{A}' and seats > 3
-               and company_id = (select id from crm.companies where tenant_id = '{A}' and name = '1')"
+            "update crm.deals set company_id__2 = null where tenant_id = '{A}' and seats > 3
+               and company_id__2 = (select id from crm.companies where tenant_id = '{A}' and name = '1')"
         ),
     )
     .await;

@@ -246,7 +246,7 @@ async fn counts_are_exact_or_the_planners() {
     crate::support::database::run(
         &mut admin,
         &format!(
-            "insert into crm.deals (tenant_id, id, title, stage, created_by, updated_by)
+            "insert into crm.deals (tenant_id, id, title, stage__2, created_by, updated_by)
              select '{A}', gen_random_uuid(), 'x', case i % 4 when 0 then 'lost' else 'open' end, 'x', 'x'
              from generate_series(1, 12000) i"
         ),

@@ -43,19 +43,20 @@ pub(super) fn compare(
             ),
         });
     }
-    for column in model.columns().iter().filter(|c| c.name.as_str() != "id") {
+    let fields = || model.fields().iter().chain(model.filling());
+    for column in model.captured_columns() {
         let wanted = clickhouse::column_type(&column.field_type, column.required);
         match observed
             .columns
             .iter()
-            .find(|(name, _)| column.name.as_str() == name)
+            .find(|(name, _)| column.column.as_str() == name)
         {
             Some((_, found)) if *found == wanted => {}
             Some((name, found)) => plan
                 .drift
                 .analytics
                 .push(format!("column {name} is {found}, not {wanted}")),
-            None => match model.field(column.name.as_str()) {
+            None => match fields().find(|f| f.column() == column.column) {
                 Some(field) => {
                     plan.clickhouse
                         .push(ddl::add_column(model.name(), generation, field))
@@ -63,7 +64,7 @@ pub(super) fn compare(
                 None => plan
                     .drift
                     .analytics
-                    .push(format!("column {} is gone", column.name.as_str())),
+                    .push(format!("column {} is gone", column.column.as_str())),
             },
         }
     }

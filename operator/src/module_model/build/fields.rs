@@ -31,7 +31,7 @@ pub(super) fn compare(
 ) -> Result<(), Refusal> {
     let left: Vec<_> = ledger
         .iter()
-        .filter(|c| model.field(c).is_none())
+        .filter(|c| !serves(model, c))
         .map(String::as_str)
         .collect();
     if !left.is_empty() {
@@ -47,12 +47,12 @@ pub(super) fn compare(
     for (i, field) in model.fields().iter().enumerate() {
         let path = format!("spec.fields[{i}]");
         let before = previous.fields.iter().find(|f| f.name == field.name);
-        match (table.column(field.name.as_str()), before) {
+        match (table.column(field.column().as_str()), before) {
             (None, _) => add(plan, model, field, &path)?,
             (Some(_), None) => {
                 let message = format!(
                     "{path}.name: column {} exists and is not ours",
-                    field.name.as_str()
+                    field.column().as_str()
                 );
                 return Err(Refusal::of_spec(Reason::NameConflict, message));
             }
@@ -62,12 +62,18 @@ pub(super) fn compare(
             }
         }
     }
-    let known = |name: &str| SYSTEM_COLUMNS.contains(&name) || model.field(name).is_some();
+    let known = |name: &str| SYSTEM_COLUMNS.contains(&name) || serves(model, name);
     let extra = table.columns.iter().filter(|c| !known(&c.name));
     plan.drift
         .extra
         .extend(extra.map(|c| format!("column {}", c.name)));
     Ok(())
+}
+
+/// Whether a field of the model is served from that column.
+fn serves(model: &ModuleModel, column: &str) -> bool {
+    let mut fields = model.fields().iter();
+    fields.any(|field| field.column() == *column)
 }
 
 /// A column that is not there.
@@ -181,10 +187,11 @@ fn widen(
 /// Whether the column is still what was applied: `applied` is the field as it was then.
 fn look_for_drift(plan: &mut Plan, model: &ModuleModel, table: &ObservedTable, applied: &Field) {
     let name = model.name();
-    let Some(column) = table.column(applied.name.as_str()) else {
+    let applied_column = applied.column();
+    let text = applied_column.as_str();
+    let Some(column) = table.column(text) else {
         return;
     };
-    let text = applied.name.as_str();
     if column.type_ != column_type(&applied.field_type) || column.not_null != applied.required {
         plan.drift.modified.push(format!("column {text}"));
     }
@@ -213,7 +220,8 @@ fn look_for_drift(plan: &mut Plan, model: &ModuleModel, table: &ObservedTable, a
 /// The check of a field as `pg_get_constraintdef` prints it, without double quotes: whether it quotes a name depends
 /// on its list of keywords.
 fn printed_check(field: &Field) -> Option<String> {
-    let column = field.name.as_str();
+    let column = field.column();
+    let column = column.as_str();
     let condition = match &field.field_type {
         FieldType::Text {
             max_length: Some(max),

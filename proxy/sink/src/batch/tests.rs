@@ -29,7 +29,11 @@ fn row(id: u128, version: u128, bytes: Vec<u8>) -> BatchRow {
         key: None,
         payload: Some(vec![0; 100]),
     };
+    let nothing = serde_json::json!({
+        "revision": 1, "generation": 1, "database": "septem", "models": [], "tenants": [],
+    });
     BatchRow {
+        catalog: Arc::new(Catalog::parse(&nothing.to_string()).unwrap()),
         row: Row {
             key,
             version: Version(version),

@@ -8,6 +8,7 @@ use super::*;
 fn column(field_type: FieldType, required: bool) -> Column {
     Column {
         name: "a".parse().unwrap(),
+        column: "a".parse().unwrap(),
         field_type,
         required,
         system: false,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Hook, HookEvent, ModuleModel, TenantId};
+use model::{Catalog, Hook, HookEvent, ModuleModel, TenantId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -19,6 +19,9 @@ use crate::{
 /// A write that somebody is told of.
 #[derive(Debug)]
 pub(super) struct Told {
+    /// What it was decided by, held until everybody is told.
+    #[expect(dead_code, reason = "that it is held is what it is for")]
+    pub catalog: Arc<Catalog>,
     /// The model, as it is now.
     pub model: Arc<ModuleModel>,
     /// What happened.
@@ -109,6 +112,7 @@ fn read(
     let event_id = identity(event, &key, what);
     Some(Meaning::Told(Told {
         body: body(model, event, what, event_id, &key, record)?,
+        catalog: Arc::clone(&known.catalog),
         model: Arc::clone(model),
         event: what,
         version: event.version,

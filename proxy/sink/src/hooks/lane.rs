@@ -146,7 +146,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use model::{FailurePolicy, Hook, HookEvent, ModuleModel};
+    use model::{Catalog, FailurePolicy, Hook, HookEvent, ModuleModel};
     use uuid::Uuid;
 
     use super::*;
@@ -173,7 +173,11 @@ mod tests {
             }))
             .unwrap();
             self.next += 1;
+            let nothing = serde_json::json!({
+                "revision": 1, "generation": 1, "database": "septem", "models": [], "tenants": [],
+            });
             let told = Told {
+                catalog: Arc::new(Catalog::parse(&nothing.to_string()).unwrap()),
                 model: Arc::new(model),
                 event: HookEvent::AfterCreate,
                 key: Key {

@@ -24,16 +24,18 @@ pub(super) fn write(
 ) -> Result<String, ValueError> {
     let mut out = String::from("{");
     for column in model.columns() {
-        let name = column.name.as_str();
+        let (name, kept_as) = (column.name.as_str(), column.column.as_str());
         let untouched = |value: &&RawValue| placeholder.is(&column.field_type, value.get());
-        let value = match after.get(name).copied() {
+        let value = match after.get(kept_as).copied() {
             Some(value) if untouched(&value) => {
-                let old = before.and_then(|row| row.get(name).copied());
+                let old = before.and_then(|row| row.get(kept_as).copied());
                 match old.filter(|old| !untouched(old)) {
                     Some(old) => Some(old),
                     None => continue,
                 }
             }
+            // The event is older than the column: what the field was then is not told.
+            None if !column.system => continue,
             value => value,
         };
         let value = value.map(RawValue::get).filter(|text| *text != "null");
@@ -210,6 +212,7 @@ mod tests {
         ] {
             let column = Column {
                 name: "x".parse().unwrap(),
+                column: "x".parse().unwrap(),
                 field_type: field_type.clone(),
                 required: false,
                 system: false,
@@ -249,7 +252,7 @@ mod tests {
         fn input_never_panics(json in "\\PC{0,40}") {
             for field_type in [FieldType::Float64, FieldType::Date, FieldType::Timestamp, FieldType::Time, FieldType::Json,
                 FieldType::Decimal { precision: 38, scale: 38 }, FieldType::Array { items: ScalarType::Float64 }] {
-                let column = Column { name: "x".parse().unwrap(), field_type, required: false, system: false };
+                let column = Column { name: "x".parse().unwrap(), column: "x".parse().unwrap(), field_type, required: false, system: false };
                 let _ = value_of(&column, &json);
             }
         }

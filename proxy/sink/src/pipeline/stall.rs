@@ -18,8 +18,6 @@ use crate::{
 
 /// The catalogue is looked at again this often while a record waits for it.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
-/// As long may the catalogue take to tell of a field that a record has already.
-const FIELD_TIMEOUT: Duration = Duration::from_secs(30);
 /// As long may ClickHouse take to answer with an untouched value.
 const FILL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -34,11 +32,8 @@ pub(super) struct Stall {
 }
 
 enum Waits {
-    /// For a catalogue that was looked at after the record was read; for ever, or until it is a dead letter.
-    Catalog {
-        ask_at: Instant,
-        dead: Option<(Instant, Dead)>,
-    },
+    /// For a catalogue that was looked at after the record was read.
+    Catalog { ask_at: Instant },
     /// For every earlier record of the partition to be written, and then for untouched values from ClickHouse.
     Fill { row: RoutedRow },
     /// For the job that fetches them.
@@ -46,22 +41,8 @@ enum Waits {
 }
 
 impl Stall {
-    pub(super) fn for_catalog(
-        record: Record,
-        ticket: Ticket,
-        read_at: Instant,
-        dead: Option<Dead>,
-    ) -> Self {
-        let dead = dead.map(|dead| (read_at + FIELD_TIMEOUT, dead));
-        Self::new(
-            record,
-            ticket,
-            read_at,
-            Waits::Catalog {
-                ask_at: read_at,
-                dead,
-            },
-        )
+    pub(super) fn for_catalog(record: Record, ticket: Ticket, read_at: Instant) -> Self {
+        Self::new(record, ticket, read_at, Waits::Catalog { ask_at: read_at })
     }
 
     pub(super) fn for_fill(
@@ -142,22 +123,13 @@ impl Pipeline {
             }))
         };
         match waits {
-            Waits::Catalog { ask_at, dead } => {
+            Waits::Catalog { ask_at } => {
                 let step = route(&self.known, &record, read_at, Some(&self.placeholder));
-                match (step, dead) {
-                    (Step::AskElse(dead), Some((until, _))) if now >= until => {
-                        self.bury(record, ticket, dead)
-                    }
-                    (step @ (Step::Ask | Step::AskElse(_)), dead) => {
-                        let ask_at = self.ask_at(ask_at, now);
-                        let dead = match step {
-                            Step::AskElse(new) => Some(dead.unwrap_or((now + FIELD_TIMEOUT, new))),
-                            _ => None,
-                        };
-                        return waiting(record, Waits::Catalog { ask_at, dead }, behind);
-                    }
-                    _ => self.decide(record, ticket, read_at),
+                if matches!(step, Step::Ask) {
+                    let ask_at = self.ask_at(ask_at, now);
+                    return waiting(record, Waits::Catalog { ask_at }, behind);
                 }
+                self.decide(record, ticket, read_at);
                 Retry::Decided(behind)
             }
             Waits::Fill { row }

@@ -55,7 +55,7 @@ fn a_row_is_its_key_its_columns_and_its_version() {
 }
 
 #[test]
-fn a_field_that_is_missing_is_null_and_one_that_is_unknown_is_an_error() {
+fn a_column_that_is_missing_is_null_and_one_that_is_unknown_is_an_error() {
     let encoded = table()
         .encode(
             &row(&format!(r#","title":"t","tags":[]{SYSTEM}"#)),
@@ -67,12 +67,66 @@ fn a_field_that_is_missing_is_null_and_one_that_is_unknown_is_an_error() {
     let error = table()
         .encode(&row(r#","title":"t","colour":1"#), Version(0), None)
         .unwrap_err();
-    assert!(matches!(error, RowError::UnknownField(name) if name == "colour"));
+    assert!(matches!(error, RowError::UnknownColumn(name) if name == "colour"));
     let error = table()
         .encode(&row(r#","title":"t","score":70000"#), Version(0), None)
         .unwrap_err();
     assert!(
         matches!(error, RowError::Value { column, source: ValueError::OutOfRange } if column == "score")
+    );
+}
+
+#[test]
+fn a_column_that_is_left_out_is_no_error_any_more() {
+    let (table, after) = (table(), row(r#","title":"t","colour":1,"size":2"#));
+    for name in ["colour", "size"] {
+        let error = table.encode(&after, Version(0), None).unwrap_err();
+        assert!(matches!(error, RowError::UnknownColumn(unknown) if unknown == name));
+        table.leave_out(name.to_owned());
+    }
+    let plain = row(r#","title":"t""#);
+    let bytes = |row: &RawValue| table.encode(row, Version(0), None).unwrap().row.bytes;
+    assert_eq!(bytes(&after), bytes(&plain));
+}
+
+#[test]
+fn values_go_by_the_names_of_columns_also_of_those_that_are_being_filled() {
+    let model: ModuleModel = serde_json::from_value(serde_json::json!({
+        "module": "crm", "model": "deals", "autoApi": true, "analytics": true, "maxPageSize": 10,
+        "fields": [{"name": "score", "column": "score__2", "type": "int16", "default": "7"}],
+        "filling": [{"name": "score", "column": "score__3", "type": "int32"}],
+    }))
+    .unwrap();
+    let table = Table::new("septem_data", Arc::new(model), Generation(1));
+    assert!(
+        table
+            .insert()
+            .contains("(`tenant_id`, `record_id`, `score__2`, `created_at`")
+    );
+    assert!(
+        table
+            .insert()
+            .contains("`deleted_at`, `score__3`, `_version`")
+    );
+    let bytes = |fields: &str| {
+        let encoded = table.encode(&row(&format!("{fields}{SYSTEM}")), Version(0), None);
+        encoded.unwrap().row.bytes
+    };
+    // Behind the key: the served column, whatever stands in the field's first one.
+    table.leave_out("score".into());
+    assert_eq!(
+        bytes(r#","score":1,"score__2":5,"score__3":9"#)[32..35],
+        [0, 5, 0]
+    );
+    assert_eq!(bytes(r#","score":1,"score__2":null"#)[32], 1);
+    // Older than the column: its default. In front of the version: the column that is being filled.
+    let older = bytes(r#","score":1"#);
+    assert_eq!(older[32..35], [0, 7, 0]);
+    assert_eq!(older[older.len() - 18], 1);
+    let filled = bytes(r#","score__3":9"#);
+    assert_eq!(
+        filled[filled.len() - 22..filled.len() - 17],
+        [0, 9, 0, 0, 0]
     );
 }
 

@@ -160,7 +160,7 @@ pub(super) fn column_name(column: &Column) -> String {
     if is_id(column) {
         RECORD_ID.to_owned()
     } else {
-        quote(&column.name)
+        quote(&column.column)
     }
 }
 

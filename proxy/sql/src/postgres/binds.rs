@@ -100,7 +100,7 @@ impl Binds {
 
     /// The expression of an operand, in brackets where it needs them. The steps of a path are a client's text.
     pub fn operand(&mut self, operand: &Operand) -> String {
-        let name = format!("{}{}", self.qualifier, quote(&operand.column.name));
+        let name = format!("{}{}", self.qualifier, quote(&operand.column.column));
         match &operand.path {
             None => name,
             Some(path) => {

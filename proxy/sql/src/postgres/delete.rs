@@ -6,7 +6,7 @@ mod restore;
 pub use filtered::{delete_filtered, delete_filtered_ids, referrers_of};
 pub use restore::{Restoration, lock_deleted, lock_parent_of, restore};
 
-use model::{Ident, ModelName, TenantId};
+use model::{Field, ModelName, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
@@ -23,7 +23,7 @@ pub struct Referrer<'a> {
     /// The model.
     pub model: &'a ModelName,
     /// Its field.
-    pub field: &'a Ident,
+    pub field: &'a Field,
 }
 
 /// What is to be deleted.
@@ -107,6 +107,6 @@ fn refers(deletion: &Deletion<'_>, referrer: &Referrer<'_>, id: &str) -> String 
     format!(
         "exists (select from {} where {TENANT} and {} = {id} and deleted_at is null{other})",
         table(referrer.model),
-        quote(referrer.field),
+        quote(&referrer.field.column()),
     )
 }

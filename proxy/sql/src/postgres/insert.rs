@@ -46,7 +46,7 @@ pub fn insert(model: &ModuleModel, row: &NewRow<'_>, returning: &[Output]) -> St
         if let Some(reference) = &field.references {
             parents.push(parent_lives(model, reference, &expression, &values[1]));
         }
-        names.push(quote(&field.name));
+        names.push(quote(&field.column()));
         values.push(expression);
     }
     let user = binds.typed("text", Some(row.user.to_owned()));

@@ -9,7 +9,7 @@ use model::{Column, ModelName, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
-    quote, quote_text, table,
+    quote, quote_text, table, unqualified,
 };
 use crate::{
     Statement,
@@ -124,7 +124,7 @@ impl Scope<'_> {
     pub fn page(&self, page: &Page<'_>) -> Statement {
         let mut binds = Binds::new(&self.tenant);
         let scope = self.predicate(&mut binds);
-        let outer = quote(&self.model.model);
+        let outer = unqualified(self.model);
         let keys = page.order.iter();
         let keys: Vec<_> = keys.map(|k| binds.sort_expression(k, &outer)).collect();
         let names = names_of(page.order);
@@ -203,7 +203,7 @@ impl Scope<'_> {
     pub fn any(&self, order: &[SortKey], start: Start<'_>) -> Statement {
         let mut binds = Binds::new(&self.tenant);
         let rows = self.select(&mut binds, "true ");
-        let outer = quote(&self.model.model);
+        let outer = unqualified(self.model);
         let keys: Vec<_> = order
             .iter()
             .map(|k| binds.sort_expression(k, &outer))
@@ -236,7 +236,7 @@ impl Scope<'_> {
             Filter::And(members) if members.is_empty() => {}
             filter => parts.push(binds.filter(filter)),
         }
-        parts.extend(binds.kept(self.related, &quote(&self.model.model)));
+        parts.extend(binds.kept(self.related, &unqualified(self.model)));
         parts.join(" and ")
     }
 }
@@ -256,7 +256,7 @@ pub fn get(
         format!("id = {id}"),
         "deleted_at is null".to_owned(),
     ];
-    scope.extend(binds.kept(related, &quote(&model.model)));
+    scope.extend(binds.kept(related, &unqualified(model)));
     let row = format!(
         "select {} from {} where {}",
         columns(outputs, related).join(", "),
@@ -289,12 +289,12 @@ fn is_plain(outputs: &[Output], related: &[Related]) -> bool {
 
 /// The columns that are read for these values, quoted: each as often as it is answered where all are plain, else once.
 fn columns(outputs: &[Output], related: &[Related]) -> Vec<String> {
-    let own = outputs.iter().map(|o| quote(&o.operand.column.name));
+    let own = outputs.iter().map(|o| quote(&o.operand.column.column));
     if is_plain(outputs, related) {
         return own.collect();
     }
     let links = related.iter().map(|r| match &r.link {
-        Link::ToOne(field) => quote(field),
+        Link::ToOne(column) => quote(column),
         Link::ToMany(_) => quote_text("id"),
     });
     let mut once = Vec::new();
@@ -306,10 +306,10 @@ fn columns(outputs: &[Output], related: &[Related]) -> Vec<String> {
     once
 }
 
-/// How an order's keys are called where they have been read. No field has a name that starts so.
+/// How an order's keys are called where they have been read. No column has a name that starts so.
 fn names_of(order: &[SortKey]) -> Vec<String> {
     let name = |(i, key): (usize, &SortKey)| match key.plain() {
-        Some(column) => quote(&column.name),
+        Some(column) => quote(&column.column),
         None => quote_text(&format!("__k{i}")),
     };
     order.iter().enumerate().map(name).collect()

@@ -20,7 +20,7 @@ pub(super) fn guard(model: &ModuleModel) -> String {
     let long = model.fields().iter().filter(|f| is_long(&f.field_type));
     // As the event spells it: a quote is two bytes, U+0001 six.
     let bytes = long.map(|f| {
-        let name = quote(&f.name);
+        let name = quote(&f.column());
         format!("coalesce(octet_length(to_json({name}::text)::text), 0)")
     });
     let bytes: Vec<_> = bytes.collect();

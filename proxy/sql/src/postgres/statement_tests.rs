@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use model::{Column, FieldType, ModelName, ModuleModel, TenantId};
+use model::{Column, Field, FieldType, ModelName, ModuleModel, TenantId};
 
 use super::{
     batch,
@@ -35,17 +35,18 @@ fn tenant() -> TenantId {
     "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01".parse().unwrap()
 }
 
+/// Some of its fields have columns of another name.
 fn deals() -> ModuleModel {
     serde_json::from_value(serde_json::json!({
         "module": "crm", "model": "deals", "autoApi": true, "analytics": true, "maxPageSize": 1000,
         "fields": [
             {"name": "title", "type": "text", "required": true},
-            {"name": "amount", "type": "decimal", "precision": 12, "scale": 2},
+            {"name": "amount", "column": "amount__2", "type": "decimal", "precision": 12, "scale": 2},
             {"name": "hot", "type": "bool"},
-            {"name": "blob", "type": "bytes"},
+            {"name": "blob", "column": "blob__3", "type": "bytes"},
             {"name": "tags", "type": "array", "items": "text"},
             {"name": "company_id", "type": "uuid", "references": {"module": "crm", "model": "companies"}},
-            {"name": "parent_id", "type": "uuid", "references": {"module": "crm", "model": "deals"}},
+            {"name": "parent_id", "column": "parent_id__2", "type": "uuid", "references": {"module": "crm", "model": "deals"}},
         ],
     }))
     .unwrap()
@@ -243,7 +244,13 @@ fn writes() {
         module: "crm".parse().unwrap(),
         model: "contacts".parse().unwrap(),
     };
-    let (deal_id, parent_id) = ("deal_id".parse().unwrap(), "parent_id".parse().unwrap());
+    let reference = |name: &str| -> Field {
+        serde_json::from_value(
+            serde_json::json!({"name": name, "column": format!("{name}__2"), "type": "uuid"}),
+        )
+        .unwrap()
+    };
+    let (deal_id, parent_id) = (reference("deal_id"), reference("parent_id"));
     let referrers = [
         Referrer {
             model: &contacts,
@@ -326,6 +333,7 @@ fn several_writes_and_writes_that_are_sent_again() {
 fn other(name: &str, field_type: FieldType) -> Column {
     Column {
         name: name.parse().unwrap(),
+        column: name.parse().unwrap(),
         field_type,
         required: false,
         system: false,
@@ -413,7 +421,7 @@ fn shapes() {
             },
             SortKey {
                 via: Some(Via {
-                    field: "company_id".parse().unwrap(),
+                    column: "company_id__2".parse().unwrap(),
                     model: name_of("companies"),
                 }),
                 ..key("title", descending, true)

@@ -15,7 +15,7 @@ use super::{
     insert::{lives, target_of},
     quote,
     select::Output,
-    size, table,
+    size, table, unqualified,
 };
 use crate::Statement;
 
@@ -74,12 +74,12 @@ pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Output]) ->
     }
     for (field, value) in change.values {
         let is_null = value.is_none();
-        let row = quote(&model.name().model);
+        let row = unqualified(model.name());
         let expression = change.json.bound(&mut binds, field, value.clone(), &row);
         if let Some(reference) = field.references.as_ref().filter(|_| !is_null) {
             conditions.push(lives(&target_of(reference), &expression));
         }
-        sets.push(format!("{} = {expression}", quote(&field.name)));
+        sets.push(format!("{} = {expression}", quote(&field.column())));
     }
     let text = format!(
         "update {} set {} where {} returning {}{}",

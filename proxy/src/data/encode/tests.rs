@@ -5,6 +5,7 @@ use super::*;
 fn encode(field_type: FieldType, value: &str, strings: bool) -> Option<String> {
     let column = Column {
         name: "x".parse().unwrap(),
+        column: "x".parse().unwrap(),
         field_type,
         required: false,
         system: false,

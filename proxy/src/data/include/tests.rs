@@ -36,9 +36,9 @@ fn show(included: &Included) -> String {
         .iter()
         .map(|o| o.operand.column.name.as_str())
         .collect();
-    let (arrow, field) = match &related.link {
-        sql::postgres::select::Link::ToOne(field) => ("->", field),
-        sql::postgres::select::Link::ToMany(field) => ("<-", field),
+    let (arrow, column) = match &related.link {
+        sql::postgres::select::Link::ToOne(column) => ("->", column),
+        sql::postgres::select::Link::ToMany(column) => ("<-", column),
     };
     let keep = match related.keep {
         Keep::All => "",
@@ -49,7 +49,7 @@ fn show(included: &Included) -> String {
         "{}{arrow}{}.{}{keep}[{}]{}",
         included.name,
         related.model.model.as_str(),
-        field.as_str(),
+        column.as_str(),
         columns.join(" "),
         related.limit
     )

@@ -1,6 +1,6 @@
 //! Tables of change data.
 
-use model::{Column, Field, FieldType, Generation, ModelName, ModuleModel, ValueUse, parse_value};
+use model::{Field, FieldType, Generation, ModelName, ModuleModel, ValueUse, parse_value};
 
 use crate::clickhouse::{DATABASE, column_type, literal, quote, quote_text, table};
 
@@ -21,12 +21,11 @@ pub fn insert_columns(model: &ModuleModel) -> Vec<(String, String)> {
         ("_synced_at", "DateTime64(3, 'UTC')"),
     ];
     let owned = |(name, kind): (&str, &str)| (quote_text(name), kind.to_owned());
-    let clients = model.columns().iter().filter(|c| c.name.as_str() != "id");
-    let clients =
-        clients.map(|c: &Column| (quote(&c.name), column_type(&c.field_type, c.required)));
+    let captured = model.captured_columns();
+    let captured = captured.map(|c| (quote(&c.column), column_type(&c.field_type, c.required)));
     key.into_iter()
         .map(owned)
-        .chain(clients)
+        .chain(captured)
         .chain(change.into_iter().map(owned))
         .collect()
 }
@@ -56,7 +55,7 @@ pub fn add_column(name: &ModelName, generation: Generation, field: &Field) -> St
     format!(
         "alter table {} add column if not exists {} {kind}{default}",
         table(name, generation),
-        quote(&field.name)
+        quote(&field.column())
     )
 }
 

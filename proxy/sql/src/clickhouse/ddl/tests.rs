@@ -11,7 +11,7 @@ fn deals() -> ModuleModel {
             {"name": "stage", "type": "enum", "values": ["open", "won"], "default": "open"},
             {"name": "company_id", "type": "uuid"},
             {"name": "closed_at", "type": "timestamp", "default": "2026-01-02T03:04:05+02:00"},
-            {"name": "starts", "type": "time", "default": "01:00:00.5"},
+            {"name": "starts", "column": "starts__2", "type": "time", "default": "01:00:00.5"},
             {"name": "tags", "type": "array", "items": "text"},
             {"name": "extra", "type": "json"},
         ],

@@ -6,7 +6,7 @@ use crate::{
     filter::{Comparison, Condition, Pattern, Test},
 };
 
-/// A model with a field of each type, named as the type.
+/// A model with a field of each type, named as the type; some have columns of another name.
 fn every_type() -> ModuleModel {
     serde_json::from_value(serde_json::json!({
         "module": "crm", "model": "things", "autoApi": true, "analytics": true, "maxPageSize": 1000,
@@ -16,11 +16,11 @@ fn every_type() -> ModuleModel {
             {"name": "int32", "type": "int32"},
             {"name": "int64", "type": "int64"},
             {"name": "float64", "type": "float64"},
-            {"name": "decimal", "type": "decimal", "precision": 38, "scale": 2},
+            {"name": "decimal", "column": "decimal__2", "type": "decimal", "precision": 38, "scale": 2},
             {"name": "text", "type": "text"},
-            {"name": "uuid", "type": "uuid"},
+            {"name": "uuid", "column": "uuid__2", "type": "uuid"},
             {"name": "date", "type": "date"},
-            {"name": "timestamp", "type": "timestamp"},
+            {"name": "timestamp", "column": "timestamp__2", "type": "timestamp"},
             {"name": "time", "type": "time"},
             {"name": "json", "type": "json"},
             {"name": "bytes", "type": "bytes"},

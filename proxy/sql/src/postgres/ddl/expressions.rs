@@ -28,7 +28,7 @@ pub fn default_of(field: &Field) -> Option<String> {
 
 /// The condition that the type alone does not state, or none.
 pub fn check_of(field: &Field) -> Option<String> {
-    let column = quote(&field.name);
+    let column = quote(&field.column());
     match &field.field_type {
         FieldType::Text {
             max_length: Some(max),

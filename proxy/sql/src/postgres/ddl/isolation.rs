@@ -3,7 +3,7 @@
 use model::{Ident, ModelName};
 
 use super::{APP_POLICY, APP_ROLE, CDC_ROLE, SINK_ROLE, TENANT_POLICY};
-use crate::postgres::{quote, quote_text, table};
+use crate::postgres::{quote_text, schema, table};
 
 /// Shows the rows of the tenant in `app.tenant_id`. On a reused connection the setting reads `''` and not null:
 /// then nothing is shown and nothing fails. In a sub-select, so that it runs once a statement.
@@ -15,7 +15,7 @@ pub const TENANT_PREDICATE_PRINTED: &str = "(tenant_id = ( SELECT (NULLIF(curren
 
 /// Lets the proxy and Debezium into a module's schema.
 pub fn grant_schema(module: &Ident) -> Vec<String> {
-    let schema = quote(module);
+    let schema = schema(module);
     vec![
         format!("revoke all on schema {schema} from public, {APP_ROLE}, {CDC_ROLE}, {SINK_ROLE}"),
         format!("grant usage on schema {schema} to {APP_ROLE}, {CDC_ROLE}"),

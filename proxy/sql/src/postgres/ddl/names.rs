@@ -1,5 +1,7 @@
-//! Names of indexes and constraints. A declared index or unique is `{model}__{name}`; what follows from a field is
-//! `{model}__{field}__{kind}`. Names hold no double underscore, so two different objects never share one.
+//! Names of indexes and constraints. A declared index or unique is `{model}__{name}`, whatever columns it is over; what
+//! follows from a column is `{model}__{column}__{kind}`, so that two columns of one field stand side by side. Names of
+//! models, fields and indexes hold no double underscore, and no kind is a number: two different objects never share a
+//! name.
 
 use model::{Field, Index, ModelName};
 use sha2::{Digest as _, Sha256};
@@ -42,15 +44,15 @@ pub fn unique_name(model: &ModelName, unique: &Index) -> String {
 
 /// The foreign key of a reference: what error 23503 names.
 pub fn reference_name(model: &ModelName, field: &Field) -> String {
-    object_name(&[model.model.as_str(), field.name.as_str(), "fkey"])
+    object_name(&[model.model.as_str(), field.column().as_str(), "fkey"])
 }
 
 /// The index that serves a reference.
 pub fn reference_index_name(model: &ModelName, field: &Field) -> String {
-    object_name(&[model.model.as_str(), field.name.as_str(), "ref"])
+    object_name(&[model.model.as_str(), field.column().as_str(), "ref"])
 }
 
 /// The check of a field: what error 23514 names.
 pub fn check_name(model: &ModelName, field: &Field) -> String {
-    object_name(&[model.model.as_str(), field.name.as_str(), "check"])
+    object_name(&[model.model.as_str(), field.column().as_str(), "check"])
 }

@@ -1,19 +1,19 @@
 //! Tables, columns, keys and indexes.
 
-use model::{Field, Ident, ModelName, ModuleModel};
+use model::{Field, Ident, Index, ModelName, ModuleModel};
 
 use super::{
     OWNER_ROLE, PUBLICATION, check_name, check_of, default_of, expressions::USER_BYTES_MAX,
     grant_schema, index_name, isolate, object_name, primary_key_name, reference_index_name,
     reference_name, replica_identity_full, unique_name,
 };
-use crate::postgres::{column_type, quote, quote_text, table};
+use crate::postgres::{column_type, quote, quote_text, schema, table};
 
 /// The schema of a module, and who may enter it. Safe to run again.
 pub fn create_schema(module: &Ident) -> Vec<String> {
     let create = format!(
         "create schema if not exists {} authorization {OWNER_ROLE}",
-        quote(module)
+        schema(module)
     );
     std::iter::once(create)
         .chain(grant_schema(module))
@@ -31,7 +31,7 @@ pub fn create_model(model: &ModuleModel) -> Vec<String> {
     for index in model.indexes() {
         // The cursor ends in `id`; with it in the index a page is one range of it.
         let id = (!index.fields.iter().any(|f| f == "id")).then(|| "id".to_owned());
-        let columns: Vec<_> = index.fields.iter().map(quote).chain(id).collect();
+        let columns: Vec<_> = columns_of(model, index).chain(id).collect();
         let index = quote_text(&index_name(name, index));
         statements.push(format!(
             "create index {index} on {} (tenant_id, {})",
@@ -40,7 +40,7 @@ pub fn create_model(model: &ModuleModel) -> Vec<String> {
         ));
     }
     for unique in model.unique() {
-        let columns: Vec<_> = unique.fields.iter().map(quote).collect();
+        let columns: Vec<_> = columns_of(model, unique).collect();
         let index = quote_text(&unique_name(name, unique));
         statements.push(format!(
             "create unique index {index} on {} (tenant_id, {}) where deleted_at is null",
@@ -173,8 +173,22 @@ fn create_table(model: &ModuleModel) -> String {
     )
 }
 
+/// The columns of an index, quoted. A checked model has every one of them.
+fn columns_of<'a>(model: &'a ModuleModel, index: &'a Index) -> impl Iterator<Item = String> + 'a {
+    let column = |name: &'a Ident| model.column(name.as_str());
+    index
+        .fields
+        .iter()
+        .filter_map(column)
+        .map(|c| quote(&c.column))
+}
+
 fn column(field: &Field) -> String {
-    let mut line = format!("{} {}", quote(&field.name), column_type(&field.field_type));
+    let mut line = format!(
+        "{} {}",
+        quote(&field.column()),
+        column_type(&field.field_type)
+    );
     if field.required {
         line.push_str(" not null");
     }
@@ -193,7 +207,7 @@ fn reference(name: &ModelName, field: &Field) -> Option<String> {
     Some(format!(
         "constraint {} foreign key (tenant_id, {}) references {} (tenant_id, id) on update no action on delete no action",
         quote_text(&reference_name(name, field)),
-        quote(&field.name),
+        quote(&field.column()),
         table(&target)
     ))
 }
@@ -203,6 +217,6 @@ fn create_reference_index(name: &ModelName, field: &Field) -> String {
     format!(
         "create index {index} on {} (tenant_id, {})",
         table(name),
-        quote(&field.name)
+        quote(&field.column())
     )
 }

@@ -29,6 +29,16 @@ fn a_model_becomes_these_statements() {
 }
 
 #[test]
+fn what_follows_from_a_column_is_called_after_the_column() {
+    let mut document = serde_json::to_value(deals()).unwrap();
+    for (at, column) in [(0, "title__2"), (2, "stage__3"), (3, "company_id__2")] {
+        document["fields"][at]["column"] = column.into();
+    }
+    let model: ModuleModel = serde_json::from_value(document).unwrap();
+    insta::assert_snapshot!(create_model(&model)[2..9].join(";\n"));
+}
+
+#[test]
 fn additions_scan_nothing_under_their_lock() {
     let model = deals();
     let name = model.name();
@@ -60,6 +70,7 @@ fn the_old_row_is_logged_where_a_value_can_be_out_of_line() {
     let with = |field_type: FieldType| {
         let field = Field {
             name: "f".parse().unwrap(),
+            column: None,
             field_type,
             required: false,
             default: None,

@@ -67,7 +67,7 @@ pub fn referrers_of(tenant: &TenantId, ids: &str, referrers: &[Referrer<'_>]) ->
             format!(
                 "exists (select from {} where {TENANT} and {} = any({ids}) and deleted_at is null)",
                 table(referrer.model),
-                quote(referrer.field),
+                quote(&referrer.field.column()),
             )
         })
         .collect();

@@ -36,7 +36,7 @@ pub fn lock_deleted(
     let mut binds = Binds::new(tenant);
     let id = binds.typed("uuid", Some(id.to_owned()));
     let mut values = vec!["version".to_owned()];
-    values.extend(references.iter().map(|field| quote(&field.name)));
+    values.extend(references.iter().map(|field| quote(&field.column())));
     let text = format!(
         "select {} from {} where {TENANT} and id = {id} and deleted_at is not null for update",
         values.join(", "),
@@ -60,7 +60,7 @@ pub fn lock_parent_of(
         "select 1 from {} where {TENANT} and id = (select {} from {} where {TENANT} and id = {id}) \
          and deleted_at is null for share",
         table(&target),
-        quote(&field.name),
+        quote(&field.column()),
         table(model)
     );
     Some(binds.finish(text))
@@ -87,7 +87,7 @@ pub fn restore(
     }
     conditions.extend(model.fields().iter().filter_map(|field| {
         let target = target_of(field.references.as_ref()?);
-        let name = format!("t.{}", quote(&field.name));
+        let name = format!("t.{}", quote(&field.column()));
         // A row that refers to itself needs nobody else.
         Some(format!(
             "({name} is null or {name} = t.id or exists (select from {} _p where _p.{TENANT} and _p.id = {name} \

@@ -64,7 +64,7 @@ pub fn insert_many(model: &ModuleModel, rows: &NewRows<'_>, returning: &[Output]
             let target = target_of(reference);
             conditions.push(parents_live(model, &target, &column, &ids));
         }
-        names.push(quote(&field.name));
+        names.push(quote(&field.column()));
         values.push(read_as(&format!("r.c{i}"), &field.field_type));
         columns.push(column);
         aliases.push(format!("c{i}"));
@@ -90,7 +90,7 @@ pub fn insert_many(model: &ModuleModel, rows: &NewRows<'_>, returning: &[Output]
         values.join(", "),
         columns.join(", "),
         aliases.join(", "),
-        on_conflict(&rows.taken),
+        on_conflict(model, &rows.taken),
         binds.outputs(returning),
         size::guard(model),
     );
@@ -110,14 +110,15 @@ fn parents_live(model: &ModuleModel, target: &ModelName, column: &str, ids: &str
     )
 }
 
-fn on_conflict(taken: &Taken<'_>) -> String {
+fn on_conflict(model: &ModuleModel, taken: &Taken<'_>) -> String {
     let target = |key: &Key<'_>| match key {
         Key::Id => "(tenant_id, id)".to_owned(),
         Key::Unique(unique) => {
-            let fields: Vec<_> = unique.fields.iter().map(quote).collect();
+            let columns = unique.fields.iter().filter_map(|f| model.field(f.as_str()));
+            let columns: Vec<_> = columns.map(|f| quote(&f.column())).collect();
             format!(
                 "(tenant_id, {}) where deleted_at is null",
-                fields.join(", ")
+                columns.join(", ")
             )
         }
     };
@@ -127,7 +128,7 @@ fn on_conflict(taken: &Taken<'_>) -> String {
         Taken::Merge(key, fields) => {
             let set: String = fields
                 .iter()
-                .map(|f| format!(", {0} = excluded.{0}", quote(&f.name)))
+                .map(|f| format!(", {0} = excluded.{0}", quote(&f.column())))
                 .collect();
             // An id is no number, so that the cast of a deleted row's fails.
             format!(
@@ -181,7 +182,7 @@ pub fn first_taken(model: &ModuleModel, rows: &NewRows<'_>, key: Key<'_>) -> Sta
                     continue;
                 }
                 let value = read_as(&format!("r.c{}", columns.len()), &field.field_type);
-                matches.push(format!("{} = {value}", quote(&field.name)));
+                matches.push(format!("{} = {value}", quote(&field.column())));
                 columns.push(binds.texts(rows.values.iter().map(|row| row[at].as_deref())));
             }
             (columns, matches.join(" and "))

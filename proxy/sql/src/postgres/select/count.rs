@@ -5,7 +5,7 @@ use crate::{
     Statement,
     postgres::{
         binds::{Binds, TENANT},
-        quote, table,
+        table, unqualified,
     },
 };
 
@@ -38,7 +38,7 @@ impl Scope<'_> {
     pub fn count_sample(&self, most: u32) -> Statement {
         let mut binds = Binds::new(&self.tenant);
         let scope = self.predicate(&mut binds);
-        let (table, name) = (table(self.model), quote(&self.model.model));
+        let (table, name) = (table(self.model), unqualified(self.model));
         let look = |direction| {
             format!(
                 "select count(*) filter (where {scope}) as found, count(*) as seen from (select * from {table} \

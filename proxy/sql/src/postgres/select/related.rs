@@ -4,7 +4,7 @@
 //! in turn is one more text. Nothing of it is JSON: every leaf is encoded where all others are. Each of these
 //! selects names the tenant itself, and leaves deleted rows out.
 
-use model::{Ident, ModelName};
+use model::{ColumnName, ModelName};
 
 use super::{Output, SortKey, order_by};
 use crate::{
@@ -18,10 +18,10 @@ use crate::{
 /// How rows of another model belong to a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// The row that a field of this row refers to.
-    ToOne(Ident),
-    /// Rows whose field refers to this row.
-    ToMany(Ident),
+    /// The row that this column of this row refers to.
+    ToOne(ColumnName),
+    /// Rows whose column of that name refers to this row.
+    ToMany(ColumnName),
 }
 
 /// Which rows are kept for what is related to them.
@@ -68,11 +68,11 @@ impl Related {
     }
 }
 
-/// A to-one relation whose field orders rows.
+/// A to-one relation whose values order rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
-    /// The field that refers.
-    pub field: Ident,
+    /// The column that refers.
+    pub column: ColumnName,
     /// The model that it refers to.
     pub model: ModelName,
 }
@@ -131,8 +131,8 @@ impl Binds {
 
     fn matching(&mut self, related: &Related, alias: &str, outer: &str) -> String {
         let link = match &related.link {
-            Link::ToOne(field) => format!("{alias}.id = {outer}.{}", quote(field)),
-            Link::ToMany(field) => format!("{alias}.{} = {outer}.id", quote(field)),
+            Link::ToOne(column) => format!("{alias}.id = {outer}.{}", quote(column)),
+            Link::ToMany(column) => format!("{alias}.{} = {outer}.id", quote(column)),
         };
         let mut parts = vec![
             format!("{alias}.{TENANT}"),
@@ -161,7 +161,7 @@ impl Binds {
             format!(
                 "(select {value} from {} {alias} where {alias}.{TENANT} and {alias}.id = {outer}.{} and {alias}.deleted_at is null)",
                 table(&via.model),
-                quote(&via.field)
+                quote(&via.column)
             )
         })
     }

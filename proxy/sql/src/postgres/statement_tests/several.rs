@@ -39,7 +39,8 @@ fn writes_by_filter() {
         json,
     };
     let contacts = name_of("contacts");
-    let deal_id = "deal_id".parse().unwrap();
+    let deal_id = serde_json::json!({"name": "deal_id", "column": "deal_id__2", "type": "uuid"});
+    let deal_id = serde_json::from_value(deal_id).unwrap();
     let referrers = [Referrer {
         model: &contacts,
         field: &deal_id,

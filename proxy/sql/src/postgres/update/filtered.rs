@@ -74,7 +74,7 @@ fn statement(
         if let Some(reference) = field.references.as_ref().filter(|_| !is_null) {
             conditions.push(lives(&target_of(reference), &expression));
         }
-        sets.push(format!("{} = {expression}", quote(&field.name)));
+        sets.push(format!("{} = {expression}", quote(&field.column())));
     }
     binds.finish(format!(
         "with {}, changed as (update {} t set {} from picked where {} returning {returning}, t.id as \"__id\"{}) {answer}",

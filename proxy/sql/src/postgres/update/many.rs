@@ -88,7 +88,7 @@ pub fn update_many(model: &ModuleModel, changes: &Changes<'_>, returning: &[Outp
         }
         let new = changes.json.read(field, &format!("r.\"__c{at}\""), "t");
         let sent = binds.texts(given.map(|value| truth(value.is_some())));
-        let name = quote(&field.name);
+        let name = quote(&field.column());
         sets.push(format!(
             "{name} = case when r.\"__s{at}\"::boolean then {new} else t.{name} end"
         ));

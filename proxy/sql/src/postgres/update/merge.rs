@@ -50,7 +50,7 @@ impl JsonChange {
 /// Names begin with an underscore, which no model does. The patch is read once however many steps it has: `offset 0`
 /// keeps the planner from writing its expression wherever it is used.
 fn merged(field: &Field, text: &str, row: &str) -> String {
-    let old = format!("{row}.{}", quote(&field.name));
+    let old = format!("{row}.{}", quote(&field.column()));
     let object = |of: &str| {
         format!("case when jsonb_typeof({of}) = 'object' then {of} else '{{}}'::jsonb end")
     };
