@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::module_model::NameRef;
 
+/// A name of a Kafka topic.
+pub const TOPIC_PATTERN: &str = "^[a-zA-Z0-9._-]+$";
+
 /// Where a database, its ClickHouse, Kafka, Connect and Valkey are: references to Secrets with the key `url`.
 #[derive(CustomResource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -60,6 +63,10 @@ use crate::module_model::NameRef;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(has(self.cdc) && has(self.cdc.topic) ? self.cdc.topic : '') == (has(oldSelf.cdc) && has(oldSelf.cdc.topic) ? oldSelf.cdc.topic : '')")
+        .message("is immutable").field_path(".cdc.topic")
+)]
 pub struct DataPlaneSpec {
     /// The namespace of the Secrets.
     #[schemars(length(min = 1, max = 63))]
@@ -117,7 +124,11 @@ pub struct SecretSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CdcSpec {
-    /// Whether the connector is stopped.
+    /// The topic of change events; that of the operator's configuration unless given. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 249), regex(pattern = TOPIC_PATTERN))]
+    pub topic: Option<String>,
+    /// Whether the connector is paused. PostgreSQL keeps its WAL meanwhile, up to its limit.
     #[serde(default)]
     pub paused: bool,
     /// Any new text here starts a new generation with a full snapshot.

@@ -200,10 +200,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
                 spec(json!({"referencedBy": ["other"]})),
                 "spec.referencedBy",
             ),
-            (
-                spec(json!({"dataPlaneRefs": ["other"]})),
-                "spec.dataPlaneRefs",
-            ),
         ];
         for (i, (spec, place)) in cases.into_iter().enumerate() {
             not_accepted(scene, &format!("case{i}"), spec, "NotYetSupported", place).await?;
@@ -336,7 +332,6 @@ async fn a_second_claim_to_a_name_is_refused_and_the_first_is_untouched() -> Res
             (json!({"limits": {"requestsPerSecond": 5}}), "spec.limits"),
             (json!({"gracePeriod": "1h"}), "spec.gracePeriod"),
             (json!({"deletionPolicy": "Delete"}), "spec.deletionPolicy"),
-            (json!({"dataPlaneRef": "other"}), "spec.dataPlaneRef"),
         ] {
             refused(claim(Uuid::now_v7(), more), "NotYetSupported", place).await?;
         }

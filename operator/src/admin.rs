@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use kube::ResourceExt as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -9,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Context;
+use crate::context::{Context, is_listed};
 
 /// A probe's request fits; anything longer is not one.
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
@@ -78,22 +79,19 @@ async fn exchange(mut stream: TcpStream, context: &Context) -> std::io::Result<(
 }
 
 fn answer(path: &str, context: &Context) -> (&'static str, &'static str, String) {
-    let connected = context.connected().is_some();
+    let ready = is_listed(&context.models)
+        && is_listed(&context.tenants)
+        && is_listed(&context.data_planes);
     match path {
         "/live" => ("200 OK", "text/plain", "alive\n".into()),
-        "/ready" if connected => ("200 OK", "text/plain", "ready\n".into()),
+        "/ready" if ready => ("200 OK", "text/plain", "ready\n".into()),
         "/ready" => (
             "503 Service Unavailable",
             "text/plain",
-            "the data plane is not connected yet\n".into(),
+            "the resources are not listed yet\n".into(),
         ),
         "/health" => {
-            let status = if connected {
-                "200 OK"
-            } else {
-                "503 Service Unavailable"
-            };
-            let body = serde_json::json!({"dataPlane": if connected { "connected" } else { "not connected" }});
+            let (status, body) = health(context);
             (status, "application/json", format!("{body}\n"))
         }
         "/metrics" => (
@@ -103,4 +101,29 @@ fn answer(path: &str, context: &Context) -> (&'static str, &'static str, String)
         ),
         _ => ("404 Not Found", "text/plain", "no such path\n".into()),
     }
+}
+
+/// Every DataPlane, and whether work can be done on it. Whoever wants to know why not reads its status.
+fn health(context: &Context) -> (&'static str, serde_json::Value) {
+    let (mut planes, mut whole) = (serde_json::Map::new(), true);
+    for object in context.data_planes.state() {
+        let name = object.name_any();
+        if !context.config.serves(&name) {
+            continue;
+        }
+        let connected = context.plane(&name).is_ok();
+        whole &= connected;
+        let state = if connected {
+            "connected"
+        } else {
+            "not connected"
+        };
+        planes.insert(name, state.into());
+    }
+    let status = if whole {
+        "200 OK"
+    } else {
+        "503 Service Unavailable"
+    };
+    (status, serde_json::json!({"dataPlanes": planes}))
 }

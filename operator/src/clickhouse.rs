@@ -50,6 +50,12 @@ impl ClickHouse {
         }
     }
 
+    /// Host and port of the server.
+    pub fn host(&self) -> String {
+        let port = self.endpoint.port_or_known_default().unwrap_or(0);
+        format!("{}:{port}", self.endpoint.host_str().unwrap_or_default())
+    }
+
     /// Carries out one statement without an answer.
     pub async fn execute(&self, statement: &str) -> Result<(), ClickHouseError> {
         self.send(statement.to_owned()).await.map(drop)

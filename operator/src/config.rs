@@ -4,6 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
 
+use crate::lease::LeaseConfig;
+
 /// Configuration as typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -15,20 +17,32 @@ pub struct RawConfig {
     /// Where /live, /ready, /health and /metrics are served.
     #[arg(long, env = "SEPTEM_OPERATOR_LISTEN", default_value = "127.0.0.1:8083")]
     pub listen: SocketAddr,
-    /// The DataPlane that this operator serves.
-    #[arg(long, env = "SEPTEM_OPERATOR_DATA_PLANE", default_value = "default")]
-    pub data_plane: String,
+    /// Names of the DataPlanes that this operator serves, separated by commas; all that it watches unless given.
+    #[arg(long, env = "SEPTEM_OPERATOR_DATA_PLANES", value_delimiter = ',')]
+    pub data_planes: Vec<String>,
     /// Serve only resources with label `data.septemcore.com/operator` of this value; without it, only those that
     /// lack the label.
     #[arg(long, env = "SEPTEM_OPERATOR_CLASS")]
     pub class: Option<String>,
-    /// The topic of change events.
+    /// The topic of change events of a DataPlane that names none.
     #[arg(
         long,
         env = "SEPTEM_OPERATOR_EVENTS_TOPIC",
         default_value = "platform.data.events"
     )]
     pub events_topic: String,
+    /// Namespaces whose ModuleModels are watched, separated by commas; every namespace unless given.
+    #[arg(long, env = "SEPTEM_OPERATOR_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// Namespace of the Lease that lets one of several operators work; without it this one is alone.
+    #[arg(long, env = "SEPTEM_OPERATOR_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Name of the Lease, the same for all operators of one class and for no other.
+    #[arg(long, env = "SEPTEM_OPERATOR_LEASE", default_value = "septem-operator")]
+    pub lease: String,
+    /// Who holds the Lease, for people: the name of the pod.
+    #[arg(long, env = "SEPTEM_OPERATOR_IDENTITY", default_value = "operator")]
+    pub identity: String,
     /// Seconds between two looks at the connector and its slot.
     #[arg(long, env = "SEPTEM_OPERATOR_WATCH_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
     pub watch_seconds: u64,
@@ -42,12 +56,16 @@ pub struct RawConfig {
 pub struct Config {
     /// Where the admin endpoints are served.
     pub listen: SocketAddr,
-    /// The one DataPlane of this operator.
-    pub data_plane: String,
+    /// The DataPlanes of this operator; all that it watches when empty.
+    pub data_planes: Vec<String>,
     /// Which ModuleModels, Tenants and DataPlanes are watched.
     pub selector: String,
-    /// The topic of change events.
+    /// The topic of change events of a DataPlane that names none.
     pub events_topic: String,
+    /// Namespaces whose ModuleModels are watched; every one when empty.
+    pub namespaces: Vec<String>,
+    /// The Lease; none when this operator is alone.
+    pub lease: Option<LeaseConfig>,
     /// Between two looks at the connector and its slot.
     pub watch_interval: Duration,
     /// Log filter.
@@ -78,9 +96,13 @@ impl TryFrom<RawConfig> for Config {
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
         let RawConfig {
             listen,
-            data_plane,
+            data_planes,
             class,
             events_topic,
+            namespaces,
+            lease_namespace,
+            lease,
+            identity,
             watch_seconds,
             log,
         } = raw;
@@ -100,11 +122,31 @@ impl TryFrom<RawConfig> for Config {
         };
         Ok(Self {
             listen,
-            data_plane,
+            data_planes: listed(data_planes),
             selector,
             events_topic,
+            namespaces: listed(namespaces),
+            lease: lease_namespace
+                .filter(|n| !n.is_empty())
+                .map(|namespace| LeaseConfig {
+                    namespace,
+                    name: lease,
+                    identity: format!("{identity}_{}", uuid::Uuid::new_v4()),
+                }),
             watch_interval: Duration::from_secs(watch_seconds),
             log,
         })
+    }
+}
+
+/// A list from a variable that may be set to nothing.
+fn listed(names: Vec<String>) -> Vec<String> {
+    names.into_iter().filter(|n| !n.is_empty()).collect()
+}
+
+impl Config {
+    /// Whether the DataPlane of that name is ours.
+    pub fn serves(&self, data_plane: &str) -> bool {
+        self.data_planes.is_empty() || self.data_planes.iter().any(|name| name == data_plane)
     }
 }

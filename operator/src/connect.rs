@@ -36,6 +36,8 @@ pub enum ConnectError {
 /// Where a connector stands, as Connect sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectorStatus {
+    /// Whether somebody has paused it.
+    pub paused: bool,
     /// `RUNNING`, `FAILED`, … of the only task; none while there is no task. The connector's own state proves
     /// nothing: it stays RUNNING while its task has failed.
     pub task: Option<String>,
@@ -111,7 +113,12 @@ impl Connect {
     pub async fn status(&self, name: &str) -> Result<Option<ConnectorStatus>, ConnectError> {
         #[derive(Deserialize)]
         struct Status {
+            connector: State,
             tasks: Vec<Task>,
+        }
+        #[derive(Deserialize)]
+        struct State {
+            state: String,
         }
         #[derive(Deserialize)]
         struct Task {
@@ -124,15 +131,13 @@ impl Connect {
             .send()
             .await;
         let status: Option<Status> = read(response.map_err(ConnectError::Unreachable)?).await?;
-        Ok(status.map(|status| match status.tasks.into_iter().next() {
-            Some(task) => ConnectorStatus {
-                task: Some(task.state),
-                trace: shorten(&task.trace),
-            },
-            None => ConnectorStatus {
-                task: None,
-                trace: String::new(),
-            },
+        Ok(status.map(|status| {
+            let task = status.tasks.into_iter().next();
+            ConnectorStatus {
+                paused: status.connector.state == "PAUSED",
+                trace: task.as_ref().map(|t| shorten(&t.trace)).unwrap_or_default(),
+                task: task.map(|t| t.state),
+            }
         }))
     }
 
@@ -153,6 +158,13 @@ impl Connect {
         let offsets: Option<Offsets> = read(response.map_err(ConnectError::Unreachable)?).await?;
         let offset = offsets.and_then(|o| o.offsets.into_iter().find_map(|o| o.offset));
         Ok(offset.map_or(Progress::Nothing, |offset| progress_of(&offset)))
+    }
+
+    /// Stops reading, or goes on where it stopped. The slot keeps what comes meanwhile.
+    pub async fn pause(&self, name: &str, pause: bool) -> Result<(), ConnectError> {
+        let verb = if pause { "pause" } else { "resume" };
+        let call = self.call(reqwest::Method::PUT, &["connectors", name, verb]);
+        accept(call.send().await.map_err(ConnectError::Unreachable)?).await
     }
 
     /// Starts failed tasks again.

@@ -1,22 +1,21 @@
 //! What all reconcilers share.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use crds::{DataPlane, ModuleModel, Tenant};
 use futures::FutureExt as _;
 use kube::{
     Client, Resource,
     core::DeserializeGuard,
-    runtime::{events::Recorder, reflector::Store},
+    runtime::{
+        events::Recorder,
+        reflector::{ObjectRef, Store},
+    },
 };
-use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backoff::Backoff, config::Config, data_plane::Memory, metrics::Metrics, plane::Plane,
+    backoff::Backoff, config::Config, lease::Leadership, metrics::Metrics, planes::Planes,
     waiting::Waiting,
 };
 
@@ -28,16 +27,16 @@ pub type Guarded<K> = DeserializeGuard<K>;
 
 /// Everything that is the same for all reconciles.
 pub struct Context {
-    /// The API server.
+    /// The API server; writes pass only while this operator works.
     pub client: Client,
     /// How we were started.
     pub config: Config,
-    /// The data plane, once it is connected.
-    pub plane: watch::Sender<Option<Arc<Plane>>>,
+    /// The data planes, connected or not.
+    pub planes: Planes,
     /// Failures in a row, by object.
     pub backoff: Backoff,
     /// Counters.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Events.
     pub recorder: Recorder,
     /// Every ModuleModel of ours.
@@ -48,27 +47,40 @@ pub struct Context {
     pub data_planes: Store<Guarded<DataPlane>>,
     /// ModuleModels that wait for another one.
     pub waiting: Waiting,
-    /// What the DataPlane's reconciler remembers from one look to the next.
-    pub memory: Mutex<Memory>,
     /// HTTP to ClickHouse and Connect.
     pub http: reqwest::Client,
-    /// When the operator began to watch.
-    pub started: Instant,
+    /// Whether this operator works, and since when.
+    pub leadership: Arc<Leadership>,
     /// Cancelled when a newer operator has taken over.
     pub superseded: CancellationToken,
 }
 
 impl Context {
-    /// The connected data plane, or none.
-    pub fn connected(&self) -> Option<Arc<Plane>> {
-        self.plane.borrow().clone()
+    /// Whether the first moments are over, in which everything is looked at for the first time.
+    pub fn has_started(&self) -> bool {
+        let since = self.leadership.since();
+        since.is_some_and(|since| since.elapsed() >= START_PATIENCE)
     }
 
-    /// Whether the data plane is not connected because we have only just started: what statuses say is left alone
-    /// for that long, so that a restart of the operator shows in none of them.
-    pub fn is_starting(&self) -> bool {
-        self.connected().is_none() && self.started.elapsed() < START_PATIENCE
+    /// Whether a data plane is not connected because we have only just started: what statuses say is left alone for
+    /// that long, so that a restart of the operator shows in none of them.
+    pub fn is_starting(&self, plane: &str) -> bool {
+        !self.has_started()
+            && self.connected(plane).is_none()
+            && (!is_listed(&self.data_planes)
+                || self
+                    .data_planes
+                    .get(&ObjectRef::<Guarded<DataPlane>>::new(plane))
+                    .is_some())
     }
+}
+
+/// Whether the watch has listed everything once.
+pub fn is_listed<K>(store: &Store<Guarded<K>>) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    matches!(store.wait_until_ready().now_or_never(), Some(Ok(())))
 }
 
 /// The uids of every object in a store; none until the watch has listed them all once.
@@ -76,14 +88,9 @@ pub fn uids<K>(store: &Store<Guarded<K>>) -> Option<std::collections::HashSet<St
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    match store.wait_until_ready().now_or_never() {
-        Some(Ok(())) => Some(
-            store
-                .state()
-                .iter()
-                .filter_map(|object| object.meta().uid.clone())
-                .collect(),
-        ),
-        _ => None,
-    }
+    is_listed(store).then(|| {
+        let state = store.state();
+        let uids = state.iter().filter_map(|object| object.meta().uid.clone());
+        uids.collect()
+    })
 }

@@ -3,9 +3,9 @@
 use std::{future::Future, hash::Hash, sync::Arc, time::Duration};
 
 use crds::{DataPlane, ModuleModel, Tenant};
-use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 use kube::{
-    Api, Resource, ResourceExt as _,
+    Resource, ResourceExt as _,
     runtime::{
         Controller, PredicateConfig, WatchStreamExt as _,
         controller::{self, Action},
@@ -22,9 +22,10 @@ use crate::{
     data_plane,
     error::Error,
     module_model,
-    plane::Plane,
+    planes::Woken,
     postgres::LOOKS_MAX,
     tenant,
+    watched::{everywhere, watched},
 };
 
 /// Several changes of one object within this become one reconcile.
@@ -47,7 +48,7 @@ pub struct Writers {
 pub async fn run(
     context: Arc<Context>,
     writers: Writers,
-    woken: mpsc::UnboundedReceiver<ObjectRef<Guarded<ModuleModel>>>,
+    woken: Woken,
     stopping: CancellationToken,
 ) {
     let config = || {
@@ -55,15 +56,14 @@ pub async fn run(
             .debounce(DEBOUNCE)
             .concurrency(concurrency())
     };
+    let watch = watcher::Config::default().labels(&context.config.selector);
     let stop = || stopping.clone().cancelled_owned();
-    let woken = stream::unfold(woken, |mut woken| async {
-        woken.recv().await.map(|who| (who, woken))
-    });
 
-    let models = controller(&context, writers.models, context.models.clone())
+    let events = watched(&context.client, &context.config.namespaces, &watch);
+    let models = controller(events, writers.models, context.models.clone(), |_| {})
         .with_config(config())
-        .reconcile_all_on(changes_of_plane(&context))
-        .reconcile_on(woken)
+        .reconcile_all_on(changes(context.leadership.begun()))
+        .reconcile_on(received(woken.models))
         .graceful_shutdown_on(stop())
         .run(
             module_model::reconcile,
@@ -71,14 +71,33 @@ pub async fn run(
             Arc::clone(&context),
         )
         .for_each(log_watch);
-    let tenants = controller(&context, writers.tenants, context.tenants.clone())
+    let events = everywhere(&context.client, &watch);
+    let tenants = controller(events, writers.tenants, context.tenants.clone(), |_| {})
         .with_config(config())
-        .reconcile_all_on(connections(&context))
+        .reconcile_all_on(changes(context.leadership.begun()))
+        .reconcile_on(received(woken.tenants))
         .graceful_shutdown_on(stop())
         .run(tenant::reconcile, tenant::on_error, Arc::clone(&context))
         .for_each(log_watch);
-    let data_planes = controller(&context, writers.data_planes, context.data_planes.clone())
+    let gone = {
+        let context = Arc::clone(&context);
+        move |event: &watcher::Event<Guarded<DataPlane>>| {
+            if let watcher::Event::Delete(object) = event {
+                let name = object.name_any();
+                context.planes.forget(&name);
+                context.metrics.forget(&name);
+                context.wake_models_of(&name);
+                context.wake_tenants_of(&name);
+            }
+        }
+    };
+    let (events, planes) = (
+        everywhere(&context.client, &watch),
+        context.data_planes.clone(),
+    );
+    let data_planes = controller(events, writers.data_planes, planes, gone)
         .with_config(config())
+        .reconcile_all_on(changes(context.leadership.begun()))
         .graceful_shutdown_on(stop())
         .run(
             data_plane::reconcile,
@@ -118,9 +137,10 @@ fn concurrency() -> u16 {
 }
 
 fn controller<K>(
-    context: &Context,
+    events: impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + Send + 'static,
     writer: Writer<Guarded<K>>,
     store: Store<Guarded<K>>,
+    told: impl FnMut(&watcher::Event<Guarded<K>>) + Send + 'static,
 ) -> Controller<Guarded<K>>
 where
     K: Resource<DynamicType = ()>
@@ -131,12 +151,10 @@ where
         + Sync
         + 'static,
 {
-    let api = Api::<Guarded<K>>::all(context.client.clone());
-    let config = watcher::Config::default().labels(&context.config.selector);
-    let stream = watcher(api, config)
-        .default_backoff()
+    let stream = events
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
+        .inspect_ok(told)
         .applied_objects()
         .predicate_filter(intent::<K>, PredicateConfig::default());
     Controller::for_stream(stream, store)
@@ -158,37 +176,13 @@ fn intent<K: Resource>(object: &Guarded<K>) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// One item whenever another plane is connected.
-fn connections(context: &Context) -> impl Stream<Item = ()> + Send + use<> {
-    changes(context.plane.subscribe()).map(drop)
-}
-
-/// One item whenever another plane is connected, or its capture started or stopped.
-fn changes_of_plane(context: &Context) -> impl Stream<Item = ()> + Send + use<> {
-    let planes: watch::Receiver<Option<Arc<Plane>>> = context.plane.subscribe();
-    let captures = changes(planes).map(|plane| match plane {
-        Some(plane) => changes(plane.capture.subscribe()).map(drop).boxed(),
-        None => stream::pending().boxed(),
-    });
-    stream::select(connections(context), switch(captures))
-}
-
-/// The items of the newest inner stream.
-fn switch<S>(outer: S) -> impl Stream<Item = ()> + Send
-where
-    S: Stream<Item = stream::BoxStream<'static, ()>> + Send + 'static,
-{
-    stream::unfold(
-        (outer.boxed(), stream::pending().boxed()),
-        |(mut outer, mut inner)| async move {
-            loop {
-                tokio::select! {
-                    next = outer.next() => inner = next?,
-                    Some(()) = inner.next() => return Some(((), (outer, inner))),
-                }
-            }
-        },
-    )
+/// What comes out of a channel.
+fn received<T: Send + 'static>(
+    receiver: mpsc::UnboundedReceiver<T>,
+) -> impl Stream<Item = T> + Send {
+    stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|item| (item, receiver))
+    })
 }
 
 /// Reconciles log their own errors; what is left is the watch's.
@@ -202,13 +196,12 @@ async fn log_watch<K: Resource<DynamicType = ()>>(
     }
 }
 
-/// The values of a watch channel as they change; the value at the start counts as seen.
-fn changes<T: Clone + Send + Sync + 'static>(
+/// One item for each change of a watch channel; the value at the start counts as seen.
+fn changes<T: Send + Sync + 'static>(
     receiver: watch::Receiver<T>,
-) -> impl Stream<Item = T> + Send {
+) -> impl Stream<Item = ()> + Send {
     stream::unfold(receiver, |mut receiver| async {
         receiver.changed().await.ok()?;
-        let value = receiver.borrow_and_update().clone();
-        Some((value, receiver))
+        Some(((), receiver))
     })
 }

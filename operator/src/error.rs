@@ -55,6 +55,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Something that each DataPlane needs for itself is another one's.
+    #[error("{what} is that of DataPlane {by}; each DataPlane needs its own")]
+    Held {
+        /// What it is.
+        what: &'static str,
+        /// The DataPlane that has it.
+        by: String,
+    },
     /// `platform.operator_epoch` is above ours.
     #[error("a newer operator has taken over this database")]
     Superseded,
@@ -107,9 +115,15 @@ impl Error {
             } => Reason::ConnectorFailed,
             Self::Connect { .. } => Reason::ConnectUnreachable,
             Self::Credentials { .. } => Reason::CredentialsMissing,
+            Self::Held { .. } => Reason::NameConflict,
             Self::Superseded => Reason::Superseded,
             Self::Observed(_) => Reason::MigrationFailed,
         }
+    }
+
+    /// Whether PostgreSQL did not answer.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Postgres { .. }) && self.reason() == Reason::DatabaseUnreachable
     }
 
     /// Whether it is about ClickHouse and not about PostgreSQL.

@@ -1,9 +1,9 @@
 //! The operator: brings PostgreSQL, ClickHouse and Kafka Connect to what ModuleModels, Tenants and DataPlanes say.
 //!
 //! Each Reconciler goes one road: fetch → validate → build → apply → status, one file a step. Status is computed from
-//! a look at the databases after the work, never from what was meant to be done. One replica is assumed: there is no
-//! lease yet. Two operators of one database do no harm all the same, since every transaction is bound to the epoch
-//! that the newest has taken; the older one stops.
+//! a look at the databases after the work, never from what was meant to be done. Of several operators of one class the
+//! holder of a Lease works and the others are warm. Two operators of one database do no harm all the same, since every
+//! transaction is bound to the epoch that the newest has taken; the older one stops.
 
 pub mod admin;
 pub mod backoff;
@@ -17,17 +17,22 @@ pub mod data_plane;
 pub mod error;
 pub mod events;
 pub mod finalizer;
+pub mod gate;
+pub mod lease;
+pub mod merge;
 pub mod metrics;
 pub mod module_model;
 pub mod outcome;
 pub mod plane;
+pub mod planes;
 pub mod postgres;
 pub mod report;
 pub mod telemetry;
 pub mod tenant;
 pub mod waiting;
+pub mod watched;
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{future::Future, sync::Arc};
 
 use kube::{
     Client,
@@ -36,14 +41,12 @@ use kube::{
         reflector,
     },
 };
-use tokio::{
-    net::TcpListener,
-    sync::{Mutex, watch},
-};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, RawConfig};
 use context::Context;
+use lease::Leadership;
 
 /// Why the operator ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,9 @@ pub enum RunError {
     /// Another operator has taken over the database.
     #[error("a newer operator has taken over this database; this one can change nothing any more")]
     Superseded,
+    /// The Lease is not ours any more.
+    #[error("ended at once, in the middle of what was being done")]
+    Lease(#[source] lease::Lost),
 }
 
 /// Runs until `stopping` resolves, then finishes the reconciles that run.
@@ -76,25 +82,32 @@ pub async fn run(
     let (models, models_writer) = reflector::store();
     let (tenants, tenants_writer) = reflector::store();
     let (data_planes, data_planes_writer) = reflector::store();
-    let (waiting, woken) = waiting::Waiting::new();
+    let (planes, woken) = planes::Planes::new();
+    let waiting = waiting::Waiting::new(planes.wake_models());
     let reporter = Reporter {
         controller: "septem-operator".into(),
         instance: None,
     };
+    let leadership = Arc::new(match config.lease {
+        Some(_) => Leadership::standby(),
+        None => Leadership::alone(),
+    });
+    let metrics = Arc::new(metrics::Metrics::new(Arc::clone(&leadership)));
+    let keeper = client.clone();
+    let client = gate::gated(client, Arc::clone(&leadership), Arc::clone(&metrics));
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client,
         config,
-        plane: watch::Sender::new(None),
+        planes,
         backoff: backoff::Backoff::default(),
-        metrics: metrics::Metrics::new(),
+        metrics,
         models,
         tenants,
         data_planes,
         waiting,
-        memory: Mutex::default(),
         http,
-        started: Instant::now(),
+        leadership,
         superseded: CancellationToken::new(),
     });
     let stop = CancellationToken::new();
@@ -111,13 +124,33 @@ pub async fn run(
         tenants: tenants_writer,
         data_planes: data_planes_writer,
     };
-    controllers::run(Arc::clone(&context), writers, woken, stop.clone()).await;
+    let drained = CancellationToken::new();
+    let work = async {
+        controllers::run(Arc::clone(&context), writers, woken, stop.clone()).await;
+        stop.cancel();
+        // The Lease is kept until the last reconcile is finished.
+        drained.cancel();
+        Ok(())
+    };
+    let lease = async {
+        match &context.config.lease {
+            Some(lease) => {
+                context
+                    .leadership
+                    .keep(keeper, lease, drained.clone())
+                    .await
+            }
+            None => Ok(()),
+        }
+    };
+    // A Lease that is lost ends everything where it stands: connections close, and what was not committed is undone.
+    let lost = tokio::try_join!(work, lease).err();
     stop.cancel();
     // It ends with the token; a panic in it was logged by its task.
     let _ = admin.await;
-    if context.superseded.is_cancelled() {
-        Err(RunError::Superseded)
-    } else {
-        Ok(())
+    match lost {
+        _ if context.superseded.is_cancelled() => Err(RunError::Superseded),
+        Some(lost) => Err(RunError::Lease(lost)),
+        None => Ok(()),
     }
 }

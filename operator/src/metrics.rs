@@ -1,12 +1,25 @@
-//! Metrics. Labels come from closed lists: never a name, a tenant or the text of an error.
+//! Metrics. Labels come from closed lists: never a model, a tenant or the text of an error. DataPlanes have names,
+//! since they are few.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::Registry,
 };
+
+use crate::lease::Leadership;
 
 /// A kind of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -51,6 +64,41 @@ struct KindLabels {
     kind: Kind,
 }
 
+/// The one name among the labels: DataPlanes are few, and each has an alert of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlaneLabels {
+    data_plane: String,
+}
+
+/// Verb of a request to the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Verb {
+    /// Reads, lists and watches.
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerbLabels {
+    verb: Verb,
+}
+
+/// 1 while this operator works.
+#[derive(Debug)]
+struct IsLeader(Arc<Leadership>);
+
+impl Collector for IsLeader {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(i64::from(self.0.holds()));
+        let help = "1 while this operator works, 0 while another one does";
+        let metric = encoder.encode_descriptor("lease_is_leader", help, None, MetricType::Gauge)?;
+        gauge.encode(metric)
+    }
+}
+
 /// Every metric of the operator.
 #[derive(Debug)]
 pub struct Metrics {
@@ -59,16 +107,24 @@ pub struct Metrics {
     failures: Family<FailureLabels, Counter>,
     seconds: Family<KindLabels, Histogram>,
     status_writes: Family<KindLabels, Counter>,
+    requests: Family<VerbLabels, Counter>,
     connector_restarts: Counter,
-    capture_running: Gauge,
-    retained_bytes: Gauge,
-    last_sync_seconds: Gauge<f64, AtomicU64>,
+    capture_running: Family<PlaneLabels, Gauge>,
+    retained_bytes: Family<PlaneLabels, Gauge>,
+    last_sync_seconds: Family<PlaneLabels, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
     /// All at zero.
-    pub fn new() -> Self {
+    pub fn new(leadership: Arc<Leadership>) -> Self {
         let mut registry = Registry::with_prefix("operator");
+        registry.register_collector(Box::new(IsLeader(leadership)));
+        let requests = Family::default();
+        registry.register(
+            "api_requests",
+            "Requests to the API server by verb",
+            requests.clone(),
+        );
         let reconciles = Family::default();
         registry.register(
             "reconciles",
@@ -103,19 +159,19 @@ impl Metrics {
             "Restarts of a failed task",
             connector_restarts.clone(),
         );
-        let capture_running = Gauge::default();
+        let capture_running = Family::default();
         registry.register(
             "capture_running",
             "1 while the task runs and reads the slot",
             capture_running.clone(),
         );
-        let retained_bytes = Gauge::default();
+        let retained_bytes = Family::default();
         registry.register(
             "slot_retained_bytes",
             "WAL that the slot holds back",
             retained_bytes.clone(),
         );
-        let last_sync_seconds = Gauge::<f64, AtomicU64>::default();
+        let last_sync_seconds = Family::default();
         registry.register(
             "last_sync_timestamp_seconds",
             "lastSyncAt as Unix time",
@@ -127,6 +183,7 @@ impl Metrics {
             failures,
             seconds,
             status_writes,
+            requests,
             connector_restarts,
             capture_running,
             retained_bytes,
@@ -159,16 +216,51 @@ impl Metrics {
         self.status_writes.get_or_create(&KindLabels { kind }).inc();
     }
 
+    /// Counts a request to the API server.
+    pub fn requested(&self, method: &http::Method) {
+        let verb = match method.as_str() {
+            "POST" => Verb::Post,
+            "PUT" => Verb::Put,
+            "PATCH" => Verb::Patch,
+            "DELETE" => Verb::Delete,
+            _ => Verb::Get,
+        };
+        self.requests.get_or_create(&VerbLabels { verb }).inc();
+    }
+
     /// Counts a restart of the connector's task.
     pub fn connector_restarted(&self) {
         self.connector_restarts.inc();
     }
 
     /// What the last look at the capture found.
-    pub fn capture(&self, running: bool, retained_bytes: i64, last_sync_seconds: f64) {
-        self.capture_running.set(i64::from(running));
-        self.retained_bytes.set(retained_bytes);
-        self.last_sync_seconds.set(last_sync_seconds);
+    pub fn capture(
+        &self,
+        data_plane: &str,
+        running: bool,
+        retained_bytes: i64,
+        last_sync_seconds: f64,
+    ) {
+        let of = PlaneLabels {
+            data_plane: data_plane.to_owned(),
+        };
+        self.capture_running
+            .get_or_create(&of)
+            .set(i64::from(running));
+        self.retained_bytes.get_or_create(&of).set(retained_bytes);
+        self.last_sync_seconds
+            .get_or_create(&of)
+            .set(last_sync_seconds);
+    }
+
+    /// Forgets the figures of a DataPlane that is gone.
+    pub fn forget(&self, data_plane: &str) {
+        let of = PlaneLabels {
+            data_plane: data_plane.to_owned(),
+        };
+        self.capture_running.remove(&of);
+        self.retained_bytes.remove(&of);
+        self.last_sync_seconds.remove(&of);
     }
 
     /// OpenMetrics text.
@@ -177,11 +269,5 @@ impl Metrics {
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }

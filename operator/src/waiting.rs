@@ -18,19 +18,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// With the other end of the channel, which the controller reads. It holds at most one entry for each wait.
-    pub fn new() -> (
-        Self,
-        mpsc::UnboundedReceiver<ObjectRef<Guarded<ModuleModel>>>,
-    ) {
-        let (woken, receiver) = mpsc::unbounded_channel();
-        (
-            Self {
-                waiting: Mutex::default(),
-                woken,
-            },
-            receiver,
-        )
+    /// Nobody waits; who has waited is sent to `woken`.
+    pub fn new(woken: mpsc::UnboundedSender<ObjectRef<Guarded<ModuleModel>>>) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            woken,
+        }
     }
 
     /// Remembers that this resource waits for that model. A resource that is gone by then is simply not found.

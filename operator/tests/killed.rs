@@ -101,7 +101,7 @@ async fn killed(world: &World) {
 fn start(world: &World) -> Child {
     Command::new(env!("CARGO_BIN_EXE_septem-operator"))
         .env("SEPTEM_OPERATOR_LISTEN", "127.0.0.1:0")
-        .env("SEPTEM_OPERATOR_DATA_PLANE", &world.name)
+        .env("SEPTEM_OPERATOR_DATA_PLANES", &world.name)
         .env("SEPTEM_OPERATOR_CLASS", &world.name)
         .env(
             "SEPTEM_OPERATOR_EVENTS_TOPIC",

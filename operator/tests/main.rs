@@ -8,6 +8,8 @@
 
 mod instances;
 mod killed;
+mod lease;
+mod planes;
 mod refused;
 mod road;
 mod support;

@@ -1,6 +1,8 @@
 //! A world of its own for a test: database, namespace, Secrets, DataPlane, and an operator that serves only them.
 
 pub mod cluster;
+pub mod engine;
+pub mod relay;
 pub mod world;
 
 pub use cluster::{condition, reason, status_of};

@@ -20,8 +20,11 @@ enum Where {
 use Where::{All, Default, Ours, Theirs};
 
 const ALLOWED: &[(&str, &str, Where)] = &[
-    ("list", "modulemodels.data.septemcore.com", All),
-    ("watch", "modulemodels.data.septemcore.com", All),
+    ("list", "modulemodels.data.septemcore.com", Ours),
+    ("watch", "modulemodels.data.septemcore.com", Ours),
+    ("create", "leases.coordination.k8s.io", Ours),
+    ("get", "leases/t-septem-data-operator", Ours),
+    ("update", "leases/t-septem-data-operator", Ours),
     ("list", "tenants.data.septemcore.com", All),
     ("watch", "tenants.data.septemcore.com", All),
     ("list", "dataplanes.data.septemcore.com", All),
@@ -63,6 +66,11 @@ const FORBIDDEN: &[(&str, &str, Where)] = &[
     ("create", "secrets", Ours),
     ("patch", "secrets/postgres-owner", Ours),
     ("get", "configmaps", Ours),
+    ("list", "modulemodels.data.septemcore.com", All),
+    ("watch", "modulemodels.data.septemcore.com", Theirs),
+    ("update", "leases/another", Ours),
+    ("delete", "leases/t-septem-data-operator", Ours),
+    ("create", "leases.coordination.k8s.io", Theirs),
     ("patch", "modulemodels.data.septemcore.com", Theirs),
     (
         "patch",

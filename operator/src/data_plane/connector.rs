@@ -122,6 +122,7 @@ pub async fn watch_connector(
     plane: &Plane,
     endpoints: &Endpoints,
     capture: &ObservedCapture,
+    pause: bool,
     restarts: &mut Restarts,
     metrics: &Metrics,
 ) -> Result<ObservedConnector, Error> {
@@ -133,9 +134,20 @@ pub async fn watch_connector(
         .await
         .map_err(Error::connect(doing))?;
     let status = status.unwrap_or(ConnectorStatus {
+        paused: false,
         task: None,
         trace: String::new(),
     });
+    if status.paused != pause {
+        // Somebody's pause by hand ends here too: the spec says whether there is one.
+        let doing = if pause { "its pause" } else { "its resumption" };
+        endpoints
+            .connect
+            .pause(&name, pause)
+            .await
+            .map_err(Error::connect(doing))?;
+        tracing::info!(connector = name, paused = pause, "connector told");
+    }
     let slot_lost = match &capture.slot {
         Some(slot) => slot.is_lost(),
         // Before the first start there is no slot; afterwards there are offsets.
@@ -148,7 +160,7 @@ pub async fn watch_connector(
             progress == Progress::Streaming
         }
     };
-    let judged = judge(&status, capture, slot_lost);
+    let judged = judge(&status, capture, slot_lost, pause);
     if status.task.as_deref() == Some("FAILED") && !slot_lost && restarts.is_due(Instant::now()) {
         endpoints
             .connect
@@ -172,13 +184,25 @@ pub async fn watch_connector(
 
 /// Whether changes flow. The connector's own state is not asked: it says RUNNING while its task has failed, and while
 /// its slot is gone.
-fn judge(status: &ConnectorStatus, capture: &ObservedCapture, slot_lost: bool) -> Capture {
+fn judge(
+    status: &ConnectorStatus,
+    capture: &ObservedCapture,
+    slot_lost: bool,
+    pause: bool,
+) -> Capture {
     let stopped = |reason, message: String| Capture::Stopped { reason, message };
     if slot_lost {
         return stopped(
             Reason::SlotLost,
             "the replication slot is gone or invalidated: changes since then cannot be read any more; analytics stay \
              at lastSyncAt until a new capture generation is built"
+                .into(),
+        );
+    }
+    if pause {
+        return stopped(
+            Reason::Paused,
+            "spec.cdc.paused: nothing is read, and PostgreSQL keeps its WAL until it is false"
                 .into(),
         );
     }
@@ -250,6 +274,7 @@ mod tests {
     #[test]
     fn running_is_a_task_that_reads_its_slot() {
         let status = |task: Option<&str>| ConnectorStatus {
+            paused: false,
             task: task.map(Into::into),
             trace: "boom".into(),
         };
@@ -283,12 +308,19 @@ mod tests {
         ];
         for (task, slot, lost, expected) in cases {
             assert_eq!(
-                reason(judge(&status(task), &capture(slot), lost)),
+                reason(judge(&status(task), &capture(slot), lost, false)),
                 expected,
                 "{task:?} {slot:?}"
             );
         }
         assert!(capture(Some((false, "lost"))).slot.unwrap().is_lost());
+        let paused = judge(
+            &status(Some("PAUSED")),
+            &capture(Some((false, "reserved"))),
+            false,
+            true,
+        );
+        assert_eq!(reason(paused), Some(Reason::Paused));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     clickhouse::ClickHouse,
     connect::Connect,
     error::Error,
+    planes::Holdings,
     postgres::{Login, RoleSecrets},
 };
 
@@ -33,8 +34,20 @@ pub struct Endpoints {
     pub sink: (ClickHouse, SecretString),
     /// Kafka Connect.
     pub connect: Connect,
+    /// Kafka's bootstrap servers.
+    pub kafka: String,
     /// Changes when any Secret does.
     pub fingerprint: [u8; 32],
+}
+
+impl Endpoints {
+    /// What nobody else may hold.
+    pub fn holdings(&self, events_topic: &str) -> Holdings {
+        Holdings {
+            clickhouse: self.clickhouse.host(),
+            events: (self.kafka.clone(), events_topic.to_owned()),
+        }
+    }
 }
 
 /// Reads every Secret that the spec names. One that is missing or malformed is an error that names it.
@@ -88,9 +101,8 @@ impl Secrets {
             .await?;
         let connect = self.url(&spec.connect.secret_ref.name).await?;
         // Proxy and sink read these two; a DataPlane without them is not whole.
-        for secret in [&spec.kafka.secret_ref.name, &spec.valkey.secret_ref.name] {
-            self.text(secret).await?;
-        }
+        let kafka = self.text(&spec.kafka.secret_ref.name).await?;
+        self.text(&spec.valkey.secret_ref.name).await?;
         Ok(Endpoints {
             owner,
             roles: RoleSecrets { app, cdc, sink },
@@ -98,6 +110,7 @@ impl Secrets {
             gateway,
             sink: ch_sink,
             connect: Connect::new(http.clone(), connect),
+            kafka: kafka.expose_secret().to_owned(),
             fingerprint: self.digest.finalize().into(),
         })
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crds::{ConditionType, DataPlane, Reason, condition::State};
+use kube::ResourceExt as _;
 
 use super::{
     analytics::ensure_analytics,
@@ -20,6 +21,7 @@ use crate::{
     module_model,
     outcome::LOOK_AGAIN,
     plane::{Capture, Plane},
+    planes::{Entry, NotReady},
     postgres::bootstrap,
     report::Stage,
     telemetry::chain,
@@ -27,7 +29,7 @@ use crate::{
 };
 
 /// Between two reads of the Secrets: a new password is noticed within this.
-const SECRETS_INTERVAL: Duration = Duration::from_secs(60);
+const SECRETS_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two looks for published resources that exist no longer.
 const ABSENT_INTERVAL: Duration = Duration::from_secs(60);
 /// Looks in a row without capture before models are told: a restart of Connect is not their concern.
@@ -57,19 +59,25 @@ pub(super) struct Found {
 
 /// Secrets → PostgreSQL → ClickHouse → connector. What comes first must stand before what comes later is tried;
 /// ClickHouse and Connect do not wait for one another.
-pub(super) async fn look(resource: &DataPlane, context: &Context, memory: &mut Memory) -> Found {
+pub(super) async fn look(
+    resource: &DataPlane,
+    context: &Context,
+    entry: &Entry,
+    memory: &mut Memory,
+) -> Found {
     let mut found = Found {
         stages: Vec::new(),
-        plane: context.connected(),
+        plane: entry.plane(),
         capture: None,
         error: None,
     };
     let schema = ConditionType::SchemaApplied;
-    let plane = match connect(resource, context, memory).await {
+    let plane = match connect(resource, context, entry, memory).await {
         Ok(plane) => plane,
         Err(error) => {
             // Read the Secrets again, and bring everything in order again, before the next try.
             (memory.endpoints, memory.ordered) = (None, None);
+            note_away(resource, entry, context, Some(&error));
             found
                 .stages
                 .push(Stage::missing(schema, error.reason(), chain(&error)));
@@ -108,7 +116,12 @@ pub(super) async fn look(resource: &DataPlane, context: &Context, memory: &mut M
         analytics,
     );
 
-    let captured = capture(&plane, &endpoints, context, memory).await;
+    let captured = capture(resource, &plane, &endpoints, context, memory).await;
+    let lost = captured
+        .as_ref()
+        .err()
+        .filter(|error| error.is_unreachable());
+    note_away(resource, entry, context, lost);
     let capture_now = match &captured {
         Ok((_, connector)) => connector.capture.clone(),
         Err(error) => Capture::Stopped {
@@ -116,7 +129,7 @@ pub(super) async fn look(resource: &DataPlane, context: &Context, memory: &mut M
             message: chain(error),
         },
     };
-    tell_models(&plane, &capture_now, memory, context);
+    tell_models(resource, &plane, &capture_now, entry, memory, context);
     match (captured, capture_now) {
         (Ok(figures), Capture::Running) => {
             note(
@@ -137,7 +150,8 @@ pub(super) async fn look(resource: &DataPlane, context: &Context, memory: &mut M
         }
         (Err(error), _) => note(&mut found, ConditionType::CaptureRunning, "", Err(error)),
     }
-    if let Err(error) = withdraw_absent(&plane, context, memory).await {
+    let ours = resource.name_any();
+    if let Err(error) = withdraw_absent(&plane, &ours, context, memory).await {
         found.error.get_or_insert(error);
     }
     found
@@ -161,6 +175,7 @@ fn note(found: &mut Found, kind: ConditionType, message: &str, result: Result<()
 async fn connect(
     resource: &DataPlane,
     context: &Context,
+    entry: &Entry,
     memory: &mut Memory,
 ) -> Result<Arc<Plane>, Error> {
     let now = Instant::now();
@@ -180,6 +195,11 @@ async fn connect(
             endpoints
         }
     };
+    let holdings = endpoints.holdings(events_topic(resource, context));
+    if let Some((what, by)) = context.held_by_older(resource, &holdings) {
+        return Err(Error::Held { what, by });
+    }
+    entry.hold(holdings);
     let same = known == Some(endpoints.fingerprint);
     let in_order = same
         && memory
@@ -194,7 +214,8 @@ async fn connect(
         .clone()
         .filter(|plane| plane.database == endpoints.owner.database);
     let ours = connected.as_ref().map(|plane| plane.epoch());
-    let done = bootstrap(&endpoints.owner, &endpoints.roles, ours).await?;
+    let claim = context.claim(resource);
+    let done = bootstrap(&endpoints.owner, &endpoints.roles, &claim, ours).await?;
     memory.ordered = Some(now);
     memory.analytics_ready = false;
     let current = |p: &Arc<Plane>| {
@@ -220,24 +241,47 @@ async fn connect(
         database = plane.database,
         epoch = done.epoch,
         generation = done.generation.0,
+        data_plane = resource.name_any(),
         "data plane connected"
     );
     memory.plane = Some(Arc::clone(&plane));
     Ok(plane)
 }
 
+/// The topic of this DataPlane's change events.
+fn events_topic<'a>(resource: &'a DataPlane, context: &'a Context) -> &'a str {
+    let cdc = resource.spec.cdc.as_ref();
+    cdc.and_then(|cdc| cdc.topic.as_deref())
+        .unwrap_or(&context.config.events_topic)
+}
+
+/// Says whether the database answers; once it does again, everybody who has work there is woken.
+fn note_away(resource: &DataPlane, entry: &Entry, context: &Context, error: Option<&Error>) {
+    let name = resource.name_any();
+    let away = error.map(|error| NotReady {
+        reason: error.reason(),
+        message: format!("DataPlane {name}: {}", chain(error)),
+    });
+    if entry.away(away) {
+        context.wake_models_of(&name);
+        context.wake_tenants_of(&name);
+    }
+}
+
 async fn capture(
+    resource: &DataPlane,
     plane: &Plane,
     endpoints: &Endpoints,
     context: &Context,
     memory: &mut Memory,
 ) -> Result<(ObservedCapture, ObservedConnector), Error> {
-    ensure_connector(plane, endpoints, &context.config.events_topic).await?;
+    ensure_connector(plane, endpoints, events_topic(resource, context)).await?;
     let capture = observe_capture(&plane.looks, &plane.database, plane.generation).await?;
     let connector = watch_connector(
         plane,
         endpoints,
         &capture,
+        resource.spec.cdc.as_ref().is_some_and(|cdc| cdc.paused),
         &mut memory.restarts,
         &context.metrics,
     )
@@ -248,44 +292,61 @@ async fn capture(
         .and_then(|s| s.retained_bytes)
         .unwrap_or(0);
     let running = connector.capture == Capture::Running;
-    context
-        .metrics
-        .capture(running, retained, capture.last_sync_seconds.unwrap_or(0.0));
+    context.metrics.capture(
+        &resource.name_any(),
+        running,
+        retained,
+        capture.last_sync_seconds.unwrap_or(0.0),
+    );
     Ok((capture, connector))
 }
 
 /// Models hear of a stop only when it lasts, and of a start at once. A new plane is handed to them with its first
 /// look, so that a restart of the operator alone changes no status.
-fn tell_models(plane: &Arc<Plane>, capture: &Capture, memory: &mut Memory, context: &Context) {
+fn tell_models(
+    resource: &DataPlane,
+    plane: &Arc<Plane>,
+    capture: &Capture,
+    entry: &Entry,
+    memory: &mut Memory,
+    context: &Context,
+) {
     memory.looks_without_capture = match capture {
         Capture::Running => 0,
         Capture::Stopped { .. } => memory.looks_without_capture.saturating_add(1),
     };
-    let new = !context
-        .connected()
+    let new = !entry
+        .plane()
         .is_some_and(|known| Arc::ptr_eq(&known, plane));
-    let lost = matches!(
+    let at_once = matches!(
         capture,
-        Capture::Stopped {
-            reason: Reason::SlotLost,
-            ..
-        }
+        Capture::Running
+            | Capture::Stopped {
+                reason: Reason::SlotLost | Reason::Paused,
+                ..
+            }
     );
-    if new || lost || *capture == Capture::Running || memory.looks_without_capture >= PATIENCE_LOOKS
-    {
-        plane.capture.send_if_modified(|told| {
+    let mut news = false;
+    if new || at_once || memory.looks_without_capture >= PATIENCE_LOOKS {
+        news = plane.capture.send_if_modified(|told| {
             let news = told != capture;
             told.clone_from(capture);
             news
         });
     }
+    let name = resource.name_any();
     if new {
-        context.plane.send_replace(Some(Arc::clone(plane)));
+        entry.connect(Arc::clone(plane));
+        context.wake_tenants_of(&name);
+    }
+    if new || news {
+        context.wake_models_of(&name);
     }
 }
 
 async fn withdraw_absent(
     plane: &Plane,
+    name: &str,
     context: &Context,
     memory: &mut Memory,
 ) -> Result<(), Error> {
@@ -301,6 +362,7 @@ async fn withdraw_absent(
     let tenants = tenant::withdraw_absent(plane, || uids(&context.tenants)).await?;
     if models + tenants > 0 {
         tracing::warn!(
+            data_plane = name,
             models,
             tenants,
             "published resources that exist no longer were withdrawn"

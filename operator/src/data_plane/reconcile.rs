@@ -30,6 +30,10 @@ pub async fn reconcile(
     object: Arc<Guarded<DataPlane>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    if !context.leadership.holds() {
+        // The beginning of our term triggers this again.
+        return Ok(Action::await_change());
+    }
     let started = Instant::now();
     let resource = match &object.0 {
         Ok(resource) => resource,
@@ -43,13 +47,24 @@ pub async fn reconcile(
             return Ok(Action::requeue(LOOK_AGAIN));
         }
     };
-    let mut memory = context.memory.lock().await;
+    let name = resource.name_any();
+    if let Some(older) = context.older_unseen(resource) {
+        // Of two that claim the same thing the older has it, whichever is looked at first after a start.
+        tracing::debug!(
+            data_plane = name,
+            older,
+            "an older DataPlane is looked at first"
+        );
+        return Ok(Action::requeue(Duration::from_millis(500)));
+    }
+    let entry = context.planes.entry(&name);
+    let mut memory = entry.memory.lock().await;
     let before = resource.status.clone().unwrap_or_default();
     let generation = resource.metadata.generation.unwrap_or(0);
     let (verdict, found) = match refuse(resource, &context) {
         Some(refusal) => (Verdict::Refused(refusal), None),
         None => {
-            let found = look(resource, &context, &mut memory).await;
+            let found = look(resource, &context, &entry, &mut memory).await;
             (Verdict::Looked(found.stages.clone()), Some(found))
         }
     };
@@ -59,6 +74,7 @@ pub async fn reconcile(
     ) {
         return Err(Error::Superseded);
     }
+    entry.looked();
     let plane = found.as_ref().and_then(|f| f.plane.as_deref());
     let figures = found
         .as_ref()
@@ -121,21 +137,13 @@ pub fn on_error(object: Arc<Guarded<DataPlane>>, error: &Error, context: Arc<Con
 }
 
 fn refuse(resource: &DataPlane, context: &Context) -> Option<Refusal> {
-    let served = &context.config.data_plane;
-    if resource.name_any() != *served {
-        let message = format!("metadata.name: this operator serves DataPlane {served} only");
+    if !context.config.serves(&resource.name_any()) {
+        let message = "metadata.name: this operator serves the DataPlanes that SEPTEM_OPERATOR_DATA_PLANES lists";
         return Some(Refusal::of_spec(Reason::NotYetSupported, message));
     }
     let cdc = resource.spec.cdc.as_ref()?;
-    let asked = [
-        (cdc.paused, "spec.cdc.paused"),
-        (cdc.resync_request.is_some(), "spec.cdc.resyncRequest"),
-    ];
-    let paths: Vec<_> = asked
-        .iter()
-        .filter(|(asked, _)| *asked)
-        .map(|(_, path)| *path)
-        .collect();
-    let message = format!("not yet supported: {}", paths.join(", "));
-    (!paths.is_empty()).then(|| Refusal::of_spec(Reason::NotYetSupported, message))
+    let message = "not yet supported: spec.cdc.resyncRequest";
+    cdc.resync_request
+        .is_some()
+        .then(|| Refusal::of_spec(Reason::NotYetSupported, message))
 }

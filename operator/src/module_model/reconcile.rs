@@ -22,6 +22,7 @@ use crate::{
     context::{Context, Guarded, uids},
     error::Error,
     events, finalizer,
+    merge::merge,
     metrics::{Kind, Outcome},
     outcome::{self, End},
     plane::Plane,
@@ -33,6 +34,10 @@ pub async fn reconcile(
     object: Arc<Guarded<ModuleModel>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    if !context.leadership.holds() {
+        // The beginning of our term triggers this again.
+        return Ok(Action::await_change());
+    }
     let started = Instant::now();
     let resource = match &object.0 {
         Ok(resource) => resource,
@@ -57,14 +62,14 @@ pub async fn reconcile(
             .reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
     }
-    if context.is_starting() {
-        // Its connection triggers this again.
-        return Ok(Action::requeue(outcome::WAIT));
-    }
     let (end, revision) = run(&api, resource, &context).await;
     if matches!(end.error, Some(Error::Superseded)) {
         // A newer operator speaks for this resource now.
         return Err(Error::Superseded);
+    }
+    if refs(resource).any(|name| context.is_starting(name)) {
+        // What can be done is done; its connection triggers this again, and then the status tells of all.
+        return Ok(Action::requeue(outcome::WAIT));
     }
     let before = resource.status.clone().unwrap_or_default();
     let revision = revision.or(before.catalog_revision);
@@ -101,29 +106,47 @@ async fn run(
     if resource.spec.paused {
         return (End::paused(), None);
     }
-    let desired = match validate(resource, &context.config.data_plane) {
+    let desired = match validate(resource) {
         Ok(desired) => desired,
         Err(refusal) => return (End::refused(refusal), None),
     };
-    let Some(plane) = context.connected() else {
-        let message = format!(
-            "DataPlane {} is not connected yet",
-            context.config.data_plane
-        );
-        let stage = Stage::missing(
-            ConditionType::SchemaApplied,
-            Reason::DataPlaneNotReady,
-            message,
-        );
-        return (End::waiting(stage), None);
+    let (mut ends, mut revision) = (Vec::new(), None);
+    for name in refs(resource) {
+        let (end, published) = run_on(name, api, resource, &desired, context).await;
+        // Each DataPlane counts its own revisions: the first one's is shown.
+        revision = revision.or(published);
+        ends.push((name.to_owned(), end));
+    }
+    (merge(ends), revision)
+}
+
+/// The DataPlanes that the resource names.
+fn refs(resource: &ModuleModel) -> impl Iterator<Item = &str> {
+    resource.spec.data_plane_refs.iter().map(String::as_str)
+}
+
+/// On one DataPlane.
+async fn run_on(
+    name: &str,
+    api: &Api<ModuleModel>,
+    resource: &ModuleModel,
+    desired: &Desired,
+    context: &Context,
+) -> (End, Option<i64>) {
+    let plane = match context.plane(name) {
+        Ok(plane) => plane,
+        Err(why) => {
+            let stage = Stage::missing(ConditionType::SchemaApplied, why.reason, why.message);
+            return (End::waiting(stage), None);
+        }
     };
-    match converge(api, resource, &desired, &plane, context).await {
+    match converge(api, resource, desired, &plane, context).await {
         Ok((end, revision)) => (end, revision),
         Err(Stop::Refused(refusal)) => {
             if refusal.reason == Reason::NameConflict {
                 context
                     .waiting
-                    .wait(full_name(&desired), object_ref(resource));
+                    .wait(full_name(desired), object_ref(resource));
             }
             (End::refused(refusal), None)
         }
@@ -277,26 +300,31 @@ async fn remove(
     context: &Context,
 ) -> Result<Action, Error> {
     let uid = resource.uid().unwrap_or_default();
-    let withdrawn = match context.connected() {
-        Some(plane) => withdraw(&plane, &uid).await,
-        None => Ok(false),
-    };
     let waited = finalizer::has_waited(resource);
-    match withdrawn {
-        Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),
-        Err(error) => tracing::error!(
-            name = resource.name_any(),
-            error = crate::telemetry::chain(&error),
-            "withdrawn later"
-        ),
-        Ok(true) => tracing::info!(
-            name = resource.name_any(),
-            "model withdrawn, its data retained"
-        ),
-        Ok(false) if context.connected().is_none() && !waited => {
-            return Ok(Action::requeue(Duration::from_secs(2)));
+    for name in refs(resource) {
+        let plane = context.plane(name).ok();
+        let withdrawn = match &plane {
+            Some(plane) => withdraw(plane, &uid).await,
+            None => Ok(false),
+        };
+        match withdrawn {
+            Err(error) if !waited || matches!(error, Error::Superseded) => return Err(error),
+            Err(error) => tracing::error!(
+                name = resource.name_any(),
+                data_plane = name,
+                error = crate::telemetry::chain(&error),
+                "withdrawn later"
+            ),
+            Ok(true) => tracing::info!(
+                name = resource.name_any(),
+                data_plane = name,
+                "model withdrawn, its data retained"
+            ),
+            Ok(false) if plane.is_none() && !waited => {
+                return Ok(Action::requeue(Duration::from_secs(2)));
+            }
+            Ok(false) => {}
         }
-        Ok(false) => {}
     }
     finalizer::remove(api, resource).await?;
     context.backoff.succeeded(&uid);

@@ -15,7 +15,7 @@ use model::{
 
 use crate::{postgres::Timeouts, report::Refusal};
 
-/// A resource whose spec is valid, supported, and for this data plane.
+/// A resource whose spec is valid and supported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
     /// What it describes.
@@ -31,9 +31,9 @@ pub struct Desired {
 }
 
 /// Checks everything that the resource alone can tell.
-pub fn validate(resource: &ModuleModel, data_plane: &str) -> Result<Desired, Refusal> {
+pub fn validate(resource: &ModuleModel) -> Result<Desired, Refusal> {
     let spec = &resource.spec;
-    let unsupported = unsupported(spec, data_plane);
+    let unsupported = unsupported(spec);
     if !unsupported.is_empty() {
         let message = format!("not yet supported: {}", unsupported.join(", "));
         return Err(Refusal::of_spec(Reason::NotYetSupported, message));
@@ -61,7 +61,7 @@ pub fn validate(resource: &ModuleModel, data_plane: &str) -> Result<Desired, Ref
 }
 
 /// Paths of what is in the schema and has no behaviour yet: refused by name, never silently ignored.
-fn unsupported(spec: &ModuleModelSpec, data_plane: &str) -> Vec<String> {
+fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
     let mut paths = Vec::new();
     let mut refuse = |when: bool, path: &str| {
         if when {
@@ -126,7 +126,6 @@ fn unsupported(spec: &ModuleModelSpec, data_plane: &str) -> Vec<String> {
     );
     refuse(spec.drift.is_some(), "spec.drift");
     refuse(!spec.referenced_by.is_empty(), "spec.referencedBy");
-    refuse(spec.data_plane_refs != [data_plane], "spec.dataPlaneRefs");
     paths
 }
 

@@ -8,7 +8,7 @@ use super::{
     fenced::{claim_epoch, require_epoch},
     roles::ensure_roles,
 };
-use crate::error::Error;
+use crate::{error::Error, planes::Claim};
 use sql::postgres::{
     ddl::{APP_ROLE, CDC_ROLE, OWNER_ROLE, PUBLICATION, SINK_ROLE},
     quote_text,
@@ -26,12 +26,53 @@ pub struct Bootstrapped {
     pub generation: Generation,
 }
 
+/// Fails when another DataPlane has this database. Asked before anything is changed: the other's logins would get our
+/// passwords.
+async fn require_unclaimed(conn: &mut PgConnection, claim: &Claim) -> Result<(), Error> {
+    let doing = "whose database it is";
+    let known: bool = sqlx::query_scalar(
+        "select exists (select from pg_attribute where attrelid = to_regclass('platform.data_plane') and attname = 'claimed_by' and not attisdropped)",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .map_err(Error::postgres(doing))?;
+    if !known {
+        return Ok(());
+    }
+    let holder: Option<String> = sqlx::query_scalar("select claimed_by from platform.data_plane")
+        .fetch_one(conn)
+        .await
+        .map_err(Error::postgres(doing))?;
+    match holder.and_then(|uid| claim.others.get(&uid).cloned()) {
+        Some(by) => Err(Error::Held {
+            what: "the PostgreSQL database",
+            by,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Takes the database, unless another DataPlane was quicker.
+async fn take(conn: &mut PgConnection, claim: &Claim) -> Result<(), Error> {
+    let others: Vec<_> = claim.others.keys().collect();
+    sqlx::query(
+        "update platform.data_plane set claimed_by = $1 where claimed_by is distinct from $1 and (claimed_by is null or claimed_by <> all ($2))",
+    )
+    .bind(&claim.uid)
+    .bind(&others)
+    .execute(&mut *conn)
+    .await
+    .map_err(Error::postgres("whose database it is"))?;
+    require_unclaimed(conn, claim).await
+}
+
 /// Brings the database to where models can be applied. Safe to run again at any time, from any state in which an
 /// earlier run was killed. With our epoch it is kept, and nothing is touched once a newer operator has come; without
 /// one the next is taken.
 pub async fn bootstrap(
     owner: &Login,
     secrets: &RoleSecrets,
+    claim: &Claim,
     epoch: Option<i64>,
 ) -> Result<Bootstrapped, Error> {
     let mut conn = owner
@@ -39,6 +80,7 @@ pub async fn bootstrap(
         .await
         .map_err(Error::postgres("the operator's login"))?;
     require_version(&mut conn).await?;
+    require_unclaimed(&mut conn, claim).await?;
     if let Some(epoch) = epoch {
         require_epoch(&mut conn, epoch).await?;
     }
@@ -57,6 +99,7 @@ pub async fn bootstrap(
         .run_direct(None, &mut conn, false)
         .await
         .map_err(|source| Error::Migrations(Box::new(source)))?;
+    take(&mut conn, claim).await?;
     ensure_publication(&mut conn).await?;
     let epoch = match epoch {
         Some(epoch) => epoch,

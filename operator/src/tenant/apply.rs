@@ -10,7 +10,8 @@ use super::{
     validate::Desired,
 };
 use crate::{
-    catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts, report::Refusal,
+    catalog::raise_revision, context::Context, error::Error, plane::Plane, postgres::Timeouts,
+    report::Refusal,
 };
 
 /// Whether another resource has the id or the slug. `gone` says whether the owner that the registry names no longer
@@ -31,6 +32,40 @@ pub fn check_conflicts(desired: &Desired, observed: &Observed, gone: bool) -> Re
         )),
         None => Ok(()),
     }
+}
+
+/// Whether another DataPlane's registry knows the tenant, served or not: its rows are there, and a tenant has one
+/// place. A DataPlane that does not answer is not waited for: that one database is away must not keep new tenants
+/// out of the others.
+pub async fn placed_elsewhere(desired: &Desired, context: &Context) -> Option<Refusal> {
+    for (name, plane) in context.all_connected() {
+        if name == desired.data_plane {
+            continue;
+        }
+        let known = sqlx::query_scalar::<_, bool>(
+            "select exists (select from platform.tenants where tenant_id = $1)",
+        )
+        .bind(desired.id.as_uuid())
+        .fetch_one(&plane.looks)
+        .await;
+        match known {
+            Ok(true) => {
+                let message = format!(
+                    "spec.dataPlaneRef: tenant {} was placed on DataPlane {name}, which holds its rows; name that one",
+                    desired.id
+                );
+                return Some(Refusal::of_spec(Reason::NameConflict, message));
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                tenant = %desired.id,
+                data_plane = name,
+                error = crate::telemetry::chain(&error),
+                "not asked whether it holds the tenant"
+            ),
+        }
+    }
+    None
 }
 
 /// Brings both databases to what the resource says. Safe to run again.
@@ -76,6 +111,7 @@ async fn write(conn: &mut PgConnection, desired: &Desired) -> Result<(), Error> 
         state,
         modules,
         admins,
+        data_plane: _,
         resource,
         uid,
     } = desired;

@@ -9,7 +9,7 @@ use crds::{ConditionType, Reason, Tenant, TenantStatus};
 use kube::{Api, ResourceExt as _, runtime::controller::Action};
 
 use super::{
-    apply::{apply, check_conflicts},
+    apply::{apply, check_conflicts, placed_elsewhere},
     observe::{Observed, ObservedPolicies, observe, observe_policies},
     validate::{Desired, validate},
     withdraw::withdraw,
@@ -36,6 +36,10 @@ pub async fn reconcile(
     object: Arc<Guarded<Tenant>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    if !context.leadership.holds() {
+        // The beginning of our term triggers this again.
+        return Ok(Action::await_change());
+    }
     let started = Instant::now();
     let resource = match &object.0 {
         Ok(resource) => resource,
@@ -53,7 +57,7 @@ pub async fn reconcile(
             .reconciled(Kind::Tenant, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
     }
-    if context.is_starting() {
+    if context.is_starting(&resource.spec.data_plane_ref) {
         // Its connection triggers this again.
         return Ok(Action::requeue(outcome::WAIT));
     }
@@ -92,21 +96,16 @@ pub fn on_error(object: Arc<Guarded<Tenant>>, error: &Error, context: Arc<Contex
 }
 
 async fn run(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> (End, Option<i64>) {
-    let desired = match validate(resource, &context.config.data_plane) {
+    let desired = match validate(resource) {
         Ok(desired) => desired,
         Err(refusal) => return (End::refused(refusal), None),
     };
-    let Some(plane) = context.connected() else {
-        let message = format!(
-            "DataPlane {} is not connected yet",
-            context.config.data_plane
-        );
-        let stage = Stage::missing(
-            ConditionType::RegistryWritten,
-            Reason::DataPlaneNotReady,
-            message,
-        );
-        return (End::waiting(stage), None);
+    let plane = match context.plane(&desired.data_plane) {
+        Ok(plane) => plane,
+        Err(why) => {
+            let stage = Stage::missing(ConditionType::RegistryWritten, why.reason, why.message);
+            return (End::waiting(stage), None);
+        }
     };
     converge(api, resource, &desired, &plane, context)
         .await
@@ -139,6 +138,11 @@ async fn converge(
     }
     let changed = !registry.matches(desired) || !policies.is_open_for(&desired.id);
     if changed {
+        if registry.row.is_none()
+            && let Some(refusal) = placed_elsewhere(desired, context).await
+        {
+            return Ok((End::refused(refusal), None));
+        }
         finalizer::add(api, resource).await?;
         if let Err(refusal) = apply(plane, desired, gone).await? {
             return Ok((End::refused(refusal), None));
@@ -195,8 +199,9 @@ fn stages(desired: &Desired, registry: &Observed, policies: &ObservedPolicies) -
 
 async fn remove(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> Result<Action, Error> {
     let uid = resource.uid().unwrap_or_default();
-    let withdrawn = match context.connected() {
-        Some(plane) => withdraw(&plane, &uid).await,
+    let plane = context.plane(&resource.spec.data_plane_ref).ok();
+    let withdrawn = match &plane {
+        Some(plane) => withdraw(plane, &uid).await,
         None => Ok(false),
     };
     let waited = finalizer::has_waited(resource);
@@ -211,7 +216,7 @@ async fn remove(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> Resu
             name = resource.name_any(),
             "tenant withdrawn, its data retained"
         ),
-        Ok(false) if context.connected().is_none() && !waited => {
+        Ok(false) if plane.is_none() && !waited => {
             return Ok(Action::requeue(Duration::from_secs(2)));
         }
         Ok(false) => {}

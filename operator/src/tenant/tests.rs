@@ -38,11 +38,6 @@ fn what_cannot_be_accepted_is_refused_by_its_path() {
             "not yet supported: spec.deletionPolicy",
         ),
         (
-            json!({"dataPlaneRef": "other"}),
-            Reason::NotYetSupported,
-            "not yet supported: spec.dataPlaneRef",
-        ),
-        (
             json!({"tenantId": "00000000-0000-0000-0000-000000000000"}),
             Reason::InvalidModel,
             "spec.tenantId: ",
@@ -54,21 +49,16 @@ fn what_cannot_be_accepted_is_refused_by_its_path() {
         ),
     ];
     for (change, reason, message) in cases {
-        let refusal = validate(&resource(change), "default").unwrap_err();
+        let refusal = validate(&resource(change)).unwrap_err();
         assert_eq!(refusal.reason, reason, "{message}");
         assert!(refusal.message.starts_with(message), "{}", refusal.message);
     }
-    assert_eq!(
-        validate(&resource(json!({})), "default")
-            .unwrap()
-            .display_name,
-        "acme"
-    );
+    assert_eq!(validate(&resource(json!({}))).unwrap().display_name, "acme");
 }
 
 #[test]
 fn a_registry_that_says_the_same_is_left_alone() {
-    let desired = validate(&resource(json!({})), "default").unwrap();
+    let desired = validate(&resource(json!({}))).unwrap();
     let same = || Observed {
         row: Some(ObservedTenant {
             slug: "acme".into(),

@@ -23,6 +23,8 @@ pub struct Desired {
     pub modules: BTreeSet<String>,
     /// Users that hold the role `admin`.
     pub admins: BTreeSet<String>,
+    /// The DataPlane that holds it.
+    pub data_plane: String,
     /// Name of the resource.
     pub resource: String,
     /// Its uid.
@@ -30,7 +32,7 @@ pub struct Desired {
 }
 
 /// Checks everything that the resource alone can tell.
-pub fn validate(resource: &Tenant, data_plane: &str) -> Result<Desired, Refusal> {
+pub fn validate(resource: &Tenant) -> Result<Desired, Refusal> {
     let spec = &resource.spec;
     let unsupported = [
         (spec.limits.is_some(), "spec.limits"),
@@ -39,7 +41,6 @@ pub fn validate(resource: &Tenant, data_plane: &str) -> Result<Desired, Refusal>
             spec.deletion_policy == DeletionPolicy::Delete,
             "spec.deletionPolicy",
         ),
-        (spec.data_plane_ref != data_plane, "spec.dataPlaneRef"),
     ];
     let paths: Vec<_> = unsupported
         .iter()
@@ -82,6 +83,7 @@ pub fn validate(resource: &Tenant, data_plane: &str) -> Result<Desired, Refusal>
         },
         modules,
         admins: spec.admins.iter().cloned().collect(),
+        data_plane: spec.data_plane_ref.clone(),
         resource: resource.name_any(),
         uid: resource.uid().unwrap_or_default(),
     })

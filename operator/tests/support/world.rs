@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::cluster::{status_of, wait, wait_gone};
 
 /// A variable of `.stack/env`.
-fn env(name: &str) -> String {
+pub fn env(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run through `make test`"))
 }
 
@@ -41,6 +41,8 @@ pub struct World {
     pub app: PgPool,
     http: reqwest::Client,
     operator: Mutex<Option<Operator>>,
+    /// Databases besides its own, removed with it.
+    more_databases: Mutex<Vec<String>>,
 }
 
 /// Runs a test in a world with an operator, and removes the world whatever becomes of the test.
@@ -84,13 +86,15 @@ impl World {
             app: pool(&env("DATABASE_APP_URL")),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             operator: Mutex::default(),
+            more_databases: Mutex::default(),
             client,
         };
         world.install().await;
         world
     }
 
-    async fn install(&self) {
+    /// Applies the CRDs as they are in this tree.
+    pub async fn install_crds(&self) {
         let params = PatchParams::apply("operator-tests").force();
         let crds = Api::<CustomResourceDefinition>::all(self.client.clone());
         for crd in crds::all() {
@@ -106,6 +110,10 @@ impl World {
             })
             .await;
         }
+    }
+
+    async fn install(&self) {
+        self.install_crds().await;
         let namespace: Namespace =
             serde_json::from_value(json!({"metadata": {"name": self.name}})).unwrap();
         Api::all(self.client.clone())
@@ -125,22 +133,39 @@ impl World {
             ("connect", env("CONNECT_URL")),
             ("valkey", env("VALKEY_URL")),
         ];
-        let api = Api::<Secret>::namespaced(self.client.clone(), &self.name);
         for (name, url) in secrets {
-            let secret = Secret {
-                metadata: kube::core::ObjectMeta {
-                    name: Some(name.into()),
-                    ..Default::default()
-                },
-                string_data: Some(BTreeMap::from([("url".to_owned(), url)])),
-                ..Default::default()
-            };
-            api.create(&PostParams::default(), &secret).await.unwrap();
+            self.secret(name, &url).await;
         }
-        let secret = |name: &str| json!({"name": name});
-        let plane: DataPlane = serde_json::from_value(json!({
+        let plane = self.plane(&self.name, &|name| name.to_owned());
+        self.apply(&self.planes(), &plane).await.unwrap();
+    }
+
+    /// Sets a Secret of this world.
+    pub async fn secret(&self, name: &str, url: &str) {
+        let secret = Secret {
+            metadata: kube::core::ObjectMeta {
+                name: Some(name.into()),
+                ..Default::default()
+            },
+            string_data: Some(BTreeMap::from([("url".to_owned(), url.to_owned())])),
+            ..Default::default()
+        };
+        Api::<Secret>::namespaced(self.client.clone(), &self.name)
+            .patch(
+                name,
+                &PatchParams::apply("operator-tests").force(),
+                &Patch::Apply(secret),
+            )
+            .await
+            .unwrap();
+    }
+
+    /// A DataPlane; `secret` says which Secret is taken for each part.
+    pub fn plane(&self, name: &str, secret: &dyn Fn(&str) -> String) -> Value {
+        let secret = |part: &str| json!({"name": secret(part)});
+        json!({
             "apiVersion": "data.septemcore.com/v1alpha1", "kind": "DataPlane",
-            "metadata": {"name": self.name, "labels": {CLASS_LABEL: self.name}},
+            "metadata": {"name": name, "labels": {CLASS_LABEL: self.name}},
             "spec": {
                 "secretNamespace": self.name,
                 "postgres": {"ownerSecretRef": secret("postgres-owner"), "appSecretRef": secret("postgres-app"),
@@ -150,21 +175,38 @@ impl World {
                 "kafka": {"secretRef": secret("kafka")}, "connect": {"secretRef": secret("connect")},
                 "valkey": {"secretRef": secret("valkey")},
             },
-        }))
-        .unwrap();
-        Api::all(self.client.clone())
-            .create(&PostParams::default(), &plane)
+        })
+    }
+
+    /// Another database of this world, removed with it, and a pool of its superuser.
+    pub async fn another_database(&self) -> (String, PgPool) {
+        let database = format!(
+            "{}_{}",
+            self.database(),
+            self.more_databases.lock().unwrap().len() + 2
+        );
+        let create = format!("create database {database}");
+        sqlx::raw_sql(AssertSqlSafe(create))
+            .execute(&self.admin)
             .await
             .unwrap();
+        self.more_databases.lock().unwrap().push(database.clone());
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_lazy(&on(&env("DATABASE_URL"), &database))
+            .unwrap();
+        (database, pool)
     }
 
     /// Starts the operator of this world.
     pub fn start(&self) {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
-            data_plane: self.name.clone(),
+            data_planes: Vec::new(),
             selector: format!("{CLASS_LABEL}={}", self.name),
             events_topic: format!("{}.events", self.name),
+            namespaces: Vec::new(),
+            lease: None,
             watch_interval: Duration::from_secs(1),
             log: String::new(),
         };
@@ -204,6 +246,10 @@ impl World {
 
     pub fn models(&self) -> Api<ModuleModel> {
         Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    pub fn planes(&self) -> Api<DataPlane> {
+        Api::all(self.client.clone())
     }
 
     pub fn tenants(&self) -> Api<Tenant> {
@@ -351,20 +397,18 @@ impl World {
                 .await;
         }
         self.stop().await;
-        let planes = Api::<DataPlane>::all(self.client.clone());
-        planes
-            .delete(&self.name, &DeleteParams::default())
-            .await
-            .unwrap();
+        for plane in self.planes().list(&all()).await.unwrap() {
+            self.planes()
+                .delete(&plane.name_any(), &DeleteParams::default())
+                .await
+                .unwrap();
+        }
         // A test may have ended it already.
         let namespaces = Api::<Namespace>::all(self.client.clone());
         let _ = namespaces
             .delete(&self.name, &DeleteParams::default())
             .await;
 
-        let database = self.database();
-        let connector = format!("{}/connectors/cdc-{database}", env("CONNECT_URL"));
-        self.http.delete(connector).send().await.unwrap();
         let tables = self
             .clickhouse(format!("select name from system.tables where database = 'septem_data' and startsWith(name, '{}__')", self.module()))
             .await;
@@ -374,6 +418,15 @@ impl World {
         }
         self.app.close().await;
         self.admin.close().await;
+        let more = std::mem::take(&mut *self.more_databases.lock().unwrap());
+        for database in more.into_iter().chain([self.database()]) {
+            self.drop_database(&database).await;
+        }
+    }
+
+    async fn drop_database(&self, database: &str) {
+        let connector = format!("{}/connectors/cdc-{database}", env("CONNECT_URL"));
+        self.http.delete(connector).send().await.unwrap();
         let server = PgPoolOptions::new()
             .max_connections(1)
             .connect(&env("DATABASE_URL"))
@@ -402,7 +455,7 @@ impl World {
 }
 
 /// The same server and login, another database.
-fn on(url: &str, database: &str) -> String {
+pub fn on(url: &str, database: &str) -> String {
     let mut url = url::Url::parse(url).unwrap();
     url.set_path(database);
     url.to_string()
