@@ -2,7 +2,7 @@
 
 use crds::Reason;
 
-use crate::{clickhouse::ClickHouseError, connect::ConnectError};
+use crate::{clickhouse::ClickHouseError, connect::ConnectError, module_model::FileError};
 
 /// A reconcile that could not be carried out. What the author of a resource has to change is not among them: that
 /// is a [`crate::report::Refusal`], and an answer.
@@ -63,6 +63,9 @@ pub enum Error {
         /// The DataPlane that has it.
         by: String,
     },
+    /// A SQL file of a module.
+    #[error(transparent)]
+    File(Box<FileError>),
     /// `platform.operator_epoch` is above ours.
     #[error("a newer operator has taken over this database")]
     Superseded,
@@ -116,6 +119,7 @@ impl Error {
             Self::Connect { .. } => Reason::ConnectUnreachable,
             Self::Credentials { .. } => Reason::CredentialsMissing,
             Self::Held { .. } => Reason::NameConflict,
+            Self::File(file) => file.reason(),
             Self::Superseded => Reason::Superseded,
             Self::Observed(_) => Reason::MigrationFailed,
         }

@@ -50,7 +50,12 @@ fn worse(a: End, b: End) -> End {
             worst.outcome = Outcome::Applied;
         }
     }
-    End { error, ..worst }
+    let again = worst.again.into_iter().chain(other.again).min();
+    End {
+        error,
+        again,
+        ..worst
+    }
 }
 
 fn worse_stage(a: &Stage, b: &Stage) -> Stage {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod build;
+mod files;
 mod observe;
 mod publish;
 mod reconcile;
@@ -10,6 +11,7 @@ mod validate;
 mod withdraw;
 
 pub use build::{Drift, Plan, build};
+pub use files::{FileError, waits_for_tenants};
 pub use observe::{Observed, ObservedAnalytics, observe, observe_analytics};
 pub use reconcile::{on_error, reconcile};
 pub use validate::{Desired, validate};

@@ -26,6 +26,8 @@ pub struct End {
     pub outcome: Outcome,
     /// For the retry, when it failed.
     pub error: Option<Error>,
+    /// When to come back at the latest, if not at the usual time.
+    pub again: Option<Duration>,
 }
 
 impl End {
@@ -40,6 +42,7 @@ impl End {
             verdict: Verdict::Looked(stages),
             outcome,
             error: None,
+            again: None,
         }
     }
 
@@ -49,6 +52,7 @@ impl End {
             verdict: Verdict::Refused(refusal),
             outcome: Outcome::Refused,
             error: None,
+            again: None,
         }
     }
 
@@ -58,6 +62,7 @@ impl End {
             verdict: Verdict::Retrying(stage),
             outcome: Outcome::Waiting,
             error: None,
+            again: None,
         }
     }
 
@@ -67,6 +72,7 @@ impl End {
             verdict: Verdict::Paused,
             outcome: Outcome::Waiting,
             error: None,
+            again: None,
         }
     }
 
@@ -76,7 +82,14 @@ impl End {
             verdict: Verdict::Retrying(stage),
             outcome: Outcome::Failed,
             error: Some(error),
+            again: None,
         }
+    }
+
+    /// Comes back after that time at the latest.
+    pub fn soon(mut self, again: Duration) -> Self {
+        self.again = Some(again);
+        self
     }
 
     /// When to come back, or the error that backs off.
@@ -89,13 +102,16 @@ impl End {
             return Err(error);
         }
         backoff.succeeded(uid);
-        Ok(Action::requeue(match &self.verdict {
+        let usual = match &self.verdict {
             Verdict::Looked(stages) if stages.iter().all(|s| s.reason != Reason::Progressing) => {
                 LOOK_AGAIN
             }
             Verdict::Refused(refusal) if refusal.reason != Reason::NameConflict => LOOK_AGAIN,
             _ => WAIT,
-        }))
+        };
+        Ok(Action::requeue(
+            self.again.map_or(usual, |again| usual.min(again)),
+        ))
     }
 }
 

@@ -79,6 +79,11 @@ impl Plane {
         Fenced::begin(&self.owner, self.epoch, timeouts, turn).await
     }
 
+    /// The operator's own login.
+    pub fn login(&self) -> &Login {
+        &self.owner
+    }
+
     /// The operator's epoch, for the ledger.
     pub fn epoch(&self) -> i64 {
         self.epoch

@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod fenced;
+mod module_session;
 mod roles;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use url::Url;
 
 pub use bootstrap::{Bootstrapped, bootstrap};
 pub use fenced::{Fenced, Timeouts};
+pub use module_session::{ModuleSession, Refused, SessionError};
 pub use roles::RoleSecrets;
 use sql::postgres::ddl::OWNER_ROLE;
 

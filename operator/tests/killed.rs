@@ -98,7 +98,8 @@ async fn killed(world: &World) {
     assert_eq!(count(distinct.into()).await, recorded);
 }
 
-fn start(world: &World) -> Child {
+/// The operator's own binary, for this world.
+pub fn start(world: &World) -> Child {
     Command::new(env!("CARGO_BIN_EXE_septem-operator"))
         .env("SEPTEM_OPERATOR_LISTEN", "127.0.0.1:0")
         .env("SEPTEM_OPERATOR_DATA_PLANES", &world.name)

@@ -51,6 +51,7 @@ const ALLOWED: &[(&str, &str, Where)] = &[
     ("create", "events.events.k8s.io", Default),
     ("get", "secrets/postgres-owner", Ours),
     ("get", "secrets/valkey", Ours),
+    ("get", "configmaps", Ours),
 ];
 
 const FORBIDDEN: &[(&str, &str, Where)] = &[
@@ -65,12 +66,16 @@ const FORBIDDEN: &[(&str, &str, Where)] = &[
     ("list", "secrets", All),
     ("create", "secrets", Ours),
     ("patch", "secrets/postgres-owner", Ours),
-    ("get", "configmaps", Ours),
     ("list", "modulemodels.data.septemcore.com", All),
     ("watch", "modulemodels.data.septemcore.com", Theirs),
     ("update", "leases/another", Ours),
     ("delete", "leases/t-septem-data-operator", Ours),
     ("create", "leases.coordination.k8s.io", Theirs),
+    ("get", "configmaps", Theirs),
+    ("list", "configmaps", Ours),
+    ("watch", "configmaps", Ours),
+    ("update", "configmaps", Ours),
+    ("delete", "configmaps", Ours),
     ("patch", "modulemodels.data.septemcore.com", Theirs),
     (
         "patch",

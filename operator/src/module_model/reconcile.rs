@@ -14,7 +14,8 @@ use kube::{
 use super::{
     apply::{Look, Stop, apply, look},
     build::{Plan, Rivals},
-    status::{stage_of, stages, status},
+    files::{Files, Read, waits_for_tenants},
+    status::{Facts, stage_of, stages, status},
     validate::{Desired, validate},
     withdraw::withdraw,
 };
@@ -28,6 +29,9 @@ use crate::{
     plane::Plane,
     report::{self, Stage},
 };
+
+/// Between two reads of ConfigMaps: their changes are not watched, since that would take the right to list them all.
+const FILES_AGAIN: Duration = Duration::from_secs(15);
 
 /// Brings one model to what its resource says.
 pub async fn reconcile(
@@ -62,7 +66,8 @@ pub async fn reconcile(
             .reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
     }
-    let (end, revision) = run(&api, resource, &context).await;
+    let mut facts = Facts::default();
+    let end = run(&api, resource, &context, &mut facts).await;
     if matches!(end.error, Some(Error::Superseded)) {
         // A newer operator speaks for this resource now.
         return Err(Error::Superseded);
@@ -72,9 +77,8 @@ pub async fn reconcile(
         return Ok(Action::requeue(outcome::WAIT));
     }
     let before = resource.status.clone().unwrap_or_default();
-    let revision = revision.or(before.catalog_revision);
     let generation = resource.metadata.generation.unwrap_or(0);
-    let after = status(&before.conditions, generation, revision, &end.verdict);
+    let after = status(&before, generation, facts, &end.verdict);
     if after != before {
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::ModuleModel);
@@ -97,27 +101,28 @@ pub fn on_error(object: Arc<Guarded<ModuleModel>>, error: &Error, context: Arc<C
     outcome::on_error(&*object, error, &context, Kind::ModuleModel)
 }
 
-/// Validate → look → build → apply → look; with the catalogue's revision, where there is one.
+/// Validate → look → build → apply → look. `facts` are found out on the way, however it ends.
 async fn run(
     api: &Api<ModuleModel>,
     resource: &ModuleModel,
     context: &Context,
-) -> (End, Option<i64>) {
+    facts: &mut Facts,
+) -> End {
     if resource.spec.paused {
-        return (End::paused(), None);
+        return End::paused();
     }
     let desired = match validate(resource) {
         Ok(desired) => desired,
-        Err(refusal) => return (End::refused(refusal), None),
+        Err(refusal) => return End::refused(refusal),
     };
-    let (mut ends, mut revision) = (Vec::new(), None);
+    let mut ends = Vec::new();
     for name in refs(resource) {
-        let (end, published) = run_on(name, api, resource, &desired, context).await;
-        // Each DataPlane counts its own revisions: the first one's is shown.
-        revision = revision.or(published);
+        let mut its = Facts::default();
+        let end = run_on(name, api, resource, &desired, context, &mut its).await;
+        facts.merge(its);
         ends.push((name.to_owned(), end));
     }
-    (merge(ends), revision)
+    merge(ends)
 }
 
 /// The DataPlanes that the resource names.
@@ -132,25 +137,33 @@ async fn run_on(
     resource: &ModuleModel,
     desired: &Desired,
     context: &Context,
-) -> (End, Option<i64>) {
+    facts: &mut Facts,
+) -> End {
     let plane = match context.plane(name) {
         Ok(plane) => plane,
         Err(why) => {
             let stage = Stage::missing(ConditionType::SchemaApplied, why.reason, why.message);
-            return (End::waiting(stage), None);
+            return End::waiting(stage);
         }
     };
-    match converge(api, resource, desired, &plane, context).await {
-        Ok((end, revision)) => (end, revision),
+    let end = match converge(api, resource, desired, &plane, context, facts).await {
+        Ok(end) => end,
         Err(Stop::Refused(refusal)) => {
             if refusal.reason == Reason::NameConflict {
                 context
                     .waiting
                     .wait(full_name(desired), object_ref(resource));
             }
-            (End::refused(refusal), None)
+            End::refused(refusal)
         }
-        Err(Stop::Failed(error)) => (End::failed(stage_of(&error), error), None),
+        Err(Stop::Failed(error)) => {
+            facts.failed(&error);
+            End::failed(stage_of(&error), error)
+        }
+    };
+    match desired.file_maps.is_empty() {
+        true => end,
+        false => end.soon(FILES_AGAIN),
     }
 }
 
@@ -160,14 +173,26 @@ async fn converge(
     desired: &Desired,
     plane: &Plane,
     context: &Context,
-) -> Result<(End, Option<i64>), Stop> {
+    facts: &mut Facts,
+) -> Result<End, Stop> {
+    let mut files = match Files::read(&context.client, plane, desired).await? {
+        Read::Files(files) => files,
+        Read::Missing(stage) => return Ok(End::waiting(stage)),
+    };
+    facts.migrations = files.status();
+    if files.wait_for_tenants() {
+        let module = desired.model.name().module.as_str();
+        context
+            .waiting
+            .wait(waits_for_tenants(module), object_ref(resource));
+    }
     let mut found = look_now(plane, desired).await?;
     let rivals = rivals(&found, desired, context);
     let mut plan = found.plan(plane, desired, rivals)?;
-    let changed = !plan.is_empty();
-    if changed {
+    let changed = !plan.is_empty() || !files.are_done();
+    if !plan.is_empty() {
         if let Some(stage) = missing_reference(&found, desired, resource, context) {
-            return Ok((End::waiting(stage), None));
+            return Ok(End::waiting(stage));
         }
         finalizer::add(api, resource).await?;
         let done = apply(plane, desired, rivals).await?;
@@ -176,11 +201,16 @@ async fn converge(
         found = look_now(plane, desired).await?;
         plan = found.plan(plane, desired, rivals)?;
     }
-    let revision = found.observed.published.as_ref().map(|p| p.revision);
-    Ok((
-        End::looked(stages(plane, desired, &found, &plan), changed),
-        revision,
-    ))
+    if let Some(published) = &found.observed.published {
+        facts.revision = Some(published.revision);
+    }
+    if !files.are_done() {
+        // After what adds, before what takes away: a file may use the new columns.
+        let runs = files.run(plane, desired, None).await?;
+        tell_files(resource, desired, runs, context).await;
+        facts.migrations = files.status_now(plane, desired).await?;
+    }
+    Ok(End::looked(stages(plane, desired, &found, &plan), changed))
 }
 
 async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {
@@ -291,6 +321,19 @@ async fn tell(resource: &ModuleModel, desired: &Desired, done: &Plan, context: &
         )
         .await;
     }
+}
+
+async fn tell_files(resource: &ModuleModel, desired: &Desired, runs: usize, context: &Context) {
+    tracing::info!(resource = desired.resource, runs, "files run");
+    let note = format!("SQL files were run {runs} times");
+    events::publish(
+        &context.recorder,
+        resource,
+        EventType::Normal,
+        "FilesRun",
+        &note,
+    )
+    .await;
 }
 
 /// Withdraws what the resource published and lets it go.

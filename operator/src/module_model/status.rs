@@ -1,7 +1,6 @@
 //! The conditions of a ModuleModel, computed from a look at both databases after the plan was carried out.
 
-use crds::{ConditionType, ModuleModelStatus, Reason, condition::State};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use crds::{ConditionType, ModuleModelStatus, Reason, condition::State, status::MigrationsStatus};
 use sql::clickhouse::table_name;
 
 use super::{apply::Look, build::Plan, validate::Desired};
@@ -171,17 +170,56 @@ pub fn stage_of(error: &Error) -> Stage {
     Stage::missing(kind, error.reason(), chain(error))
 }
 
+/// What a reconcile found out besides the conditions; none where it came not that far.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The catalogue's revision.
+    pub revision: Option<i64>,
+    /// SQL files, where the spec names some.
+    pub migrations: Option<MigrationsStatus>,
+}
+
+impl Facts {
+    /// Those of several DataPlanes as one: each counts its own revisions, so the first one's is shown; of files, those
+    /// that are furthest behind.
+    pub fn merge(&mut self, other: Self) {
+        let Self {
+            revision,
+            migrations,
+        } = other;
+        self.revision = self.revision.or(revision);
+        let left = |m: &Option<MigrationsStatus>| {
+            m.as_ref().map(|m| (m.failed_version.is_some(), m.pending))
+        };
+        if left(&migrations) > left(&self.migrations) {
+            self.migrations = migrations;
+        }
+    }
+
+    /// Remembers the file that failed.
+    pub fn failed(&mut self, error: &Error) {
+        if let (Error::File(file), Some(migrations)) = (error, &mut self.migrations) {
+            migrations.failed_version = Some(file.version.clone());
+        }
+    }
+}
+
 /// The whole status.
 pub fn status(
-    before: &[Condition],
+    before: &ModuleModelStatus,
     generation: i64,
-    revision: Option<i64>,
+    facts: Facts,
     verdict: &Verdict,
 ) -> ModuleModelStatus {
+    let looked = matches!(verdict, Verdict::Looked(_));
     ModuleModelStatus {
         observed_generation: Some(generation),
-        catalog_revision: revision,
-        conditions: conditions(before, generation, &STAGES, verdict),
+        catalog_revision: facts.revision.or(before.catalog_revision),
+        migrations: match looked {
+            true => facts.migrations,
+            false => facts.migrations.or_else(|| before.migrations.clone()),
+        },
+        conditions: conditions(&before.conditions, generation, &STAGES, verdict),
         ..ModuleModelStatus::default()
     }
 }

@@ -95,12 +95,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
         (
             "",
             "migrations",
-            json!({"files": [{"configMapRef": {"name": "f"}}]}),
-            "spec.migrations.files",
-        ),
-        (
-            "",
-            "migrations",
             json!({"approval": "Manual"}),
             "spec.migrations.approval",
         ),

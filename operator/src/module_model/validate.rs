@@ -28,6 +28,8 @@ pub struct Desired {
     pub uid: String,
     /// How long statements may take.
     pub timeouts: Timeouts,
+    /// ConfigMaps of its namespace that hold SQL files.
+    pub file_maps: Vec<String>,
 }
 
 /// Checks everything that the resource alone can tell.
@@ -57,6 +59,7 @@ pub fn validate(resource: &ModuleModel) -> Result<Desired, Refusal> {
         namespace,
         uid: resource.uid().unwrap_or_default(),
         timeouts: timeouts_of(spec)?,
+        file_maps: file_maps_of(spec),
     })
 }
 
@@ -83,7 +86,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
     }
     refuse(!spec.checks.is_empty(), "spec.checks");
     if let Some(migrations) = &spec.migrations {
-        refuse(!migrations.files.is_empty(), "spec.migrations.files");
         refuse(
             migrations.approval != Approval::Auto,
             "spec.migrations.approval",
@@ -285,6 +287,11 @@ fn scalar_of(items: ItemTypeName) -> ScalarType {
         ItemTypeName::Date => ScalarType::Date,
         ItemTypeName::Timestamp => ScalarType::Timestamp,
     }
+}
+
+fn file_maps_of(spec: &ModuleModelSpec) -> Vec<String> {
+    let files = spec.migrations.iter().flat_map(|m| &m.files);
+    files.map(|f| f.config_map_ref.name.clone()).collect()
 }
 
 fn timeouts_of(spec: &ModuleModelSpec) -> Result<Timeouts, Refusal> {

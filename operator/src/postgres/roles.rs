@@ -164,7 +164,7 @@ async fn ensure_password(
 }
 
 /// A member of another role could do what that one may.
-async fn leave_groups(conn: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn leave_groups(conn: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
     let groups: Vec<String> = sqlx::query_scalar(
         "select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = to_regrole($1)",
     )
@@ -172,7 +172,11 @@ async fn leave_groups(conn: &mut PgConnection, role: &str) -> Result<(), sqlx::E
     .fetch_all(&mut *conn)
     .await?;
     for group in groups {
-        execute(conn, &format!("revoke {} from {role}", quote_text(&group))).await?;
+        execute(
+            conn,
+            &format!("revoke {} from {}", quote_text(&group), quote_text(role)),
+        )
+        .await?;
         tracing::warn!(
             role,
             group,

@@ -19,6 +19,7 @@ use crate::{
     error::Error,
     events, finalizer,
     metrics::{Kind, Outcome},
+    module_model::waits_for_tenants,
     outcome::{self, End},
     plane::Plane,
     report::{self, Stage, conditions},
@@ -148,6 +149,9 @@ async fn converge(
             return Ok((End::refused(refusal), None));
         }
         tracing::info!(tenant = %desired.id, resource = desired.resource, "tenant applied");
+        for module in &resource.spec.modules {
+            context.waiting.wake(&waits_for_tenants(module));
+        }
         (registry, policies) = look(plane, desired).await?;
     }
     let revision = registry.row.as_ref().map(|row| row.revision);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Mutex, time::Dur
 use crds::{DataPlane, ModuleModel, Tenant};
 use futures::FutureExt as _;
 use k8s_openapi::{
-    api::core::v1::{Namespace, Secret},
+    api::core::v1::{ConfigMap, Namespace, Secret},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -284,6 +284,25 @@ impl World {
         whole
     }
 
+    /// Writes a ConfigMap of this world.
+    pub async fn config_map(&self, name: &str, data: Value) {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+        Api::<ConfigMap>::namespaced(self.client.clone(), &self.name)
+            .patch(
+                name,
+                &PatchParams::apply("operator-tests").force(),
+                &Patch::Apply(&map),
+            )
+            .await
+            .unwrap();
+    }
+
+    /// The operator's login to this world's database.
+    pub fn login(&self) -> operator::postgres::Login {
+        let url = on(&env("DATABASE_URL"), &self.database());
+        operator::postgres::Login::parse(&url).unwrap()
+    }
+
     /// Applies as kubectl would; the answer of the API server.
     pub async fn apply<K>(&self, api: &Api<K>, object: &Value) -> Result<K, kube::Error>
     where
@@ -421,6 +440,29 @@ impl World {
         let more = std::mem::take(&mut *self.more_databases.lock().unwrap());
         for database in more.into_iter().chain([self.database()]) {
             self.drop_database(&database).await;
+        }
+        self.drop_roles().await;
+    }
+
+    /// Roles of modules that ran SQL files belong to the server.
+    async fn drop_roles(&self) {
+        let server = PgPoolOptions::new()
+            .max_connections(1)
+            .connect(&env("DATABASE_URL"))
+            .await
+            .unwrap();
+        let roles: Vec<String> = sqlx::query_scalar(
+            "select rolname::text from pg_roles where starts_with(rolname::text, $1)",
+        )
+        .bind(format!("septem_m_{}", self.module()))
+        .fetch_all(&server)
+        .await
+        .unwrap();
+        for role in roles {
+            sqlx::raw_sql(AssertSqlSafe(format!("drop role {role}")))
+                .execute(&server)
+                .await
+                .unwrap();
         }
     }
 

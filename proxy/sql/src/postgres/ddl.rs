@@ -2,11 +2,17 @@
 
 mod expressions;
 mod isolation;
+mod module_role;
 mod names;
 mod table;
 
 pub use expressions::{check_of, default_of, replica_identity_full};
 pub use isolation::{TENANT_PREDICATE, TENANT_PREDICATE_PRINTED, grant_schema, isolate};
+pub use module_role::{
+    FileRights, MODULE_PREDICATE_PRINTED, close_module_role, create_module_role, drop_index,
+    grant_module_role, grant_module_role_rows, humble_module_role, let_module_role_connect,
+    module_role, module_session, open_module_role,
+};
 pub use names::{
     check_name, index_name, object_name, primary_key_name, reference_index_name, reference_name,
     unique_name,
@@ -30,6 +36,8 @@ pub const PUBLICATION: &str = "platform_cdc";
 pub const TENANT_POLICY: &str = "tenant_isolation";
 /// Name of the PERMISSIVE policy on every table.
 pub const APP_POLICY: &str = "septem_app";
+/// Name of the PERMISSIVE policy for the role that runs a module's SQL files, on tables of modules that have some.
+pub const MODULE_POLICY: &str = "septem_module";
 
 #[cfg(test)]
 mod tests;
