@@ -47,6 +47,15 @@ pub enum Error {
         #[source]
         source: ConnectError,
     },
+    /// Valkey.
+    #[error("Valkey: {doing}")]
+    Valkey {
+        /// What was asked.
+        doing: &'static str,
+        /// Its answer.
+        #[source]
+        source: fred::error::Error,
+    },
     /// A Secret of the DataPlane.
     #[error("Secret {secret}: {problem}")]
     Credentials {
@@ -98,6 +107,11 @@ impl Error {
         move |source| Self::Connect { doing, source }
     }
 
+    /// For `map_err` on calls of Valkey.
+    pub fn valkey(doing: &'static str) -> impl FnOnce(fred::error::Error) -> Self {
+        move |source| Self::Valkey { doing, source }
+    }
+
     /// The reason of the condition, and the label of the metric.
     pub fn reason(&self) -> Reason {
         match self {
@@ -117,6 +131,8 @@ impl Error {
                 ..
             } => Reason::ConnectorFailed,
             Self::Connect { .. } => Reason::ConnectUnreachable,
+            // It is called for nothing but erasing.
+            Self::Valkey { .. } => Reason::Erasing,
             Self::Credentials { .. } => Reason::CredentialsMissing,
             Self::Held { .. } => Reason::NameConflict,
             Self::File(file) => file.reason(),

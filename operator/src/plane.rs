@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crds::Reason;
 use model::Generation;
+use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, watch};
 
@@ -35,6 +36,8 @@ pub struct Plane {
     pub generation: Generation,
     /// ClickHouse, as its administrator.
     pub clickhouse: ClickHouse,
+    /// URL of Valkey, with its password.
+    pub valkey: SecretString,
     /// Connections that only look.
     pub looks: PgPool,
     /// Whether changes flow; told by the DataPlane's reconciler.
@@ -54,6 +57,7 @@ impl Plane {
         epoch: i64,
         generation: Generation,
         clickhouse: ClickHouse,
+        valkey: SecretString,
         fingerprint: [u8; 32],
     ) -> Self {
         let stopped = Capture::Stopped {
@@ -64,6 +68,7 @@ impl Plane {
             database: owner.database.clone(),
             generation,
             clickhouse,
+            valkey,
             looks: owner.looks(),
             capture: watch::Sender::new(stopped),
             owner,

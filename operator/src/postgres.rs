@@ -148,6 +148,27 @@ pub async fn execute(conn: &mut PgConnection, statement: &str) -> Result<(), sql
         .map(drop)
 }
 
+/// Runs a statement of crate `sql` with a tenant as `$1`. How many rows it changed.
+pub async fn execute_for(
+    conn: &mut PgConnection,
+    statement: String,
+    tenant: uuid::Uuid,
+) -> Result<i64, sqlx::Error> {
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(tenant);
+    let done = query.execute(conn).await?;
+    Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
+}
+
+/// Runs a statement of crate `sql` with a tenant as `$1`. The number that it answers.
+pub async fn number_for(
+    conn: &mut PgConnection,
+    statement: String,
+    tenant: uuid::Uuid,
+) -> Result<i64, sqlx::Error> {
+    let query = sqlx::query_scalar(AssertSqlSafe(statement)).bind(tenant);
+    query.fetch_one(conn).await
+}
+
 /// Runs statements in order.
 pub async fn execute_all(
     conn: &mut PgConnection,

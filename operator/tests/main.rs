@@ -6,6 +6,7 @@
     reason = "helpers of tests may unwrap as tests do"
 )]
 
+mod erasure;
 mod files;
 mod instances;
 mod killed;

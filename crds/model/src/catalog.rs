@@ -3,12 +3,13 @@
 mod in_use;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{Field, ModelName, ModuleModel, Tenant, TenantId};
 
@@ -42,6 +43,8 @@ struct Document {
     database: String,
     models: Vec<Entry>,
     tenants: Vec<Tenant>,
+    #[serde(default)]
+    erased: HashSet<TenantId>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +69,7 @@ pub struct Catalog {
     /// Served or not: a retained row still refers to what it refers to.
     all: Vec<Arc<ModuleModel>>,
     tenants: HashMap<TenantId, Arc<Tenant>>,
+    erased: HashSet<Uuid>,
 }
 
 /// The catalogue in the database is not one that this version reads.
@@ -108,12 +112,23 @@ impl Catalog {
             told,
             all,
             tenants,
+            erased: document.erased.iter().map(TenantId::as_uuid).collect(),
         })
     }
 
     /// The tenant of that id.
     pub fn tenant(&self, id: &TenantId) -> Option<&Arc<Tenant>> {
         self.tenants.get(id)
+    }
+
+    /// Whether the tenant of that id was erased, or is being: what still names it brings nothing back.
+    pub fn is_erased(&self, id: Uuid) -> bool {
+        self.erased.contains(&id)
+    }
+
+    /// Whether any tenant was erased.
+    pub fn erased_some(&self) -> bool {
+        !self.erased.is_empty()
     }
 
     /// Every tenant, in no order.

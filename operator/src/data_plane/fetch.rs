@@ -36,6 +36,8 @@ pub struct Endpoints {
     pub connect: Connect,
     /// Kafka's bootstrap servers.
     pub kafka: String,
+    /// URL of Valkey.
+    pub valkey: SecretString,
     /// Changes when any Secret does.
     pub fingerprint: [u8; 32],
 }
@@ -100,9 +102,9 @@ impl Secrets {
             .clickhouse(http, &clickhouse.sink_secret_ref.name, Some(SINK_USER))
             .await?;
         let connect = self.url(&spec.connect.secret_ref.name).await?;
-        // Proxy and sink read these two; a DataPlane without them is not whole.
+        // Proxy and sink read Kafka's; a DataPlane without it is not whole.
         let kafka = self.text(&spec.kafka.secret_ref.name).await?;
-        self.text(&spec.valkey.secret_ref.name).await?;
+        let valkey = self.text(&spec.valkey.secret_ref.name).await?;
         Ok(Endpoints {
             owner,
             roles: RoleSecrets { app, cdc, sink },
@@ -111,6 +113,7 @@ impl Secrets {
             sink: ch_sink,
             connect: Connect::new(http.clone(), connect),
             kafka: kafka.expose_secret().to_owned(),
+            valkey,
             fingerprint: self.digest.finalize().into(),
         })
     }

@@ -227,6 +227,7 @@ async fn connect(
     let Endpoints {
         owner,
         clickhouse,
+        valkey,
         fingerprint,
         ..
     } = endpoints;
@@ -235,6 +236,7 @@ async fn connect(
         done.epoch,
         done.generation,
         clickhouse,
+        valkey,
         fingerprint,
     ));
     tracing::info!(
@@ -360,6 +362,7 @@ async fn withdraw_absent(
     memory.absent_looked = Some(now);
     let models = module_model::withdraw_absent(plane, || uids(&context.models)).await?;
     let tenants = tenant::withdraw_absent(plane, || uids(&context.tenants)).await?;
+    tenant::carry_on_absent(plane, || uids(&context.tenants)).await?;
     if models + tenants > 0 {
         tracing::warn!(
             data_plane = name,

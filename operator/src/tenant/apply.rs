@@ -18,6 +18,12 @@ use crate::{
 /// exists in Kubernetes.
 pub fn check_conflicts(desired: &Desired, observed: &Observed, gone: bool) -> Result<(), Refusal> {
     let conflict = |message: String| Err(Refusal::of_spec(Reason::NameConflict, message));
+    if let Some(resource) = &observed.erased_by {
+        return conflict(format!(
+            "spec.tenantId: {} was erased for Tenant {resource}, and late events of it are passed over: choose another id",
+            desired.id
+        ));
+    }
     let other = |row: &&ObservedTenant| row.served && row.resource_uid != desired.uid && !gone;
     if let Some(row) = observed.row.as_ref().filter(other) {
         return conflict(format!(

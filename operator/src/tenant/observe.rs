@@ -17,6 +17,8 @@ pub struct Observed {
     pub row: Option<ObservedTenant>,
     /// Another tenant's resource that has the slug.
     pub slug_taken_by: Option<String>,
+    /// The Tenant that had this id erased, if it was.
+    pub erased_by: Option<String>,
     /// Modules installed for it.
     pub modules: BTreeSet<String>,
     /// Whether it has the built-in role `admin`.
@@ -52,6 +54,7 @@ select json_build_object(
                              'resource_uid', resource_uid, 'served', served, 'revision', revision)
     from platform.tenants where tenant_id = $1),
   'slug_taken_by', (select resource from platform.tenants where slug = $2 and tenant_id <> $1),
+  'erased_by', (select resource from platform.erased_tenants where tenant_id = $1),
   'modules', (select coalesce(json_agg(module), '[]') from platform.tenant_modules where tenant_id = $1),
   'has_admin_role', exists (select from platform.roles where tenant_id = $1 and name = 'admin' and built_in),
   'admins', (

@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crds::{ConditionType, Reason, Tenant, TenantStatus};
+use crds::{ConditionType, Reason, Tenant, TenantStatus, module_model::DeletionPolicy};
 use kube::{Api, ResourceExt as _, runtime::controller::Action};
 
 use super::{
     apply::{apply, check_conflicts, placed_elsewhere},
+    deletion::erase_away,
     observe::{Observed, ObservedPolicies, observe, observe_policies},
     validate::{Desired, validate},
     withdraw::withdraw,
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// The stages of a Tenant, in order.
-const STAGES: [ConditionType; 2] = [
+pub(super) const STAGES: [ConditionType; 2] = [
     ConditionType::RegistryWritten,
     ConditionType::PoliciesApplied,
 ];
@@ -52,7 +53,10 @@ pub async fn reconcile(
     };
     let api = Api::<Tenant>::all(context.client.clone());
     if resource.metadata.deletion_timestamp.is_some() {
-        let action = remove(&api, resource, &context).await?;
+        let action = match resource.spec.deletion_policy {
+            DeletionPolicy::Retain => remove(&api, resource, &context).await?,
+            DeletionPolicy::Delete => erase_away(&api, resource, &context).await?,
+        };
         context
             .metrics
             .reconciled(Kind::Tenant, Outcome::Withdrawn, started.elapsed());
@@ -201,7 +205,12 @@ fn stages(desired: &Desired, registry: &Observed, policies: &ObservedPolicies) -
     vec![written, applied]
 }
 
-async fn remove(api: &Api<Tenant>, resource: &Tenant, context: &Context) -> Result<Action, Error> {
+/// Shuts the tenant out and lets the resource go; its data stays.
+pub(super) async fn remove(
+    api: &Api<Tenant>,
+    resource: &Tenant,
+    context: &Context,
+) -> Result<Action, Error> {
     let uid = resource.uid().unwrap_or_default();
     let plane = context.plane(&resource.spec.data_plane_ref).ok();
     let withdrawn = match &plane {

@@ -28,14 +28,9 @@ fn what_cannot_be_accepted_is_refused_by_its_path() {
             "not yet supported: spec.limits",
         ),
         (
-            json!({"gracePeriod": "1h"}),
-            Reason::NotYetSupported,
-            "not yet supported: spec.gracePeriod",
-        ),
-        (
-            json!({"deletionPolicy": "Delete"}),
-            Reason::NotYetSupported,
-            "not yet supported: spec.deletionPolicy",
+            json!({"gracePeriod": "99999999999999999999h"}),
+            Reason::InvalidModel,
+            "spec.gracePeriod: ",
         ),
         (
             json!({"tenantId": "00000000-0000-0000-0000-000000000000"}),
@@ -60,6 +55,7 @@ fn what_cannot_be_accepted_is_refused_by_its_path() {
 fn a_registry_that_says_the_same_is_left_alone() {
     let desired = validate(&resource(json!({}))).unwrap();
     let same = || Observed {
+        erased_by: None,
         row: Some(ObservedTenant {
             slug: "acme".into(),
             display_name: "acme".into(),

@@ -1,8 +1,8 @@
 //! From what people wrote to a checked tenant, or to a sentence that says what to change.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use crds::{Reason, Tenant, module_model::DeletionPolicy, tenant::TenantState};
+use crds::{Reason, Tenant, tenant::TenantState};
 use kube::ResourceExt as _;
 use model::{Ident, TenantId};
 
@@ -31,17 +31,28 @@ pub struct Desired {
     pub uid: String,
 }
 
+/// How long `deletionPolicy: Delete` waits before it erases: not at all unless the spec says so. None when what it says
+/// is no duration.
+pub fn grace_period(resource: &Tenant) -> Option<Duration> {
+    let Some(text) = &resource.spec.grace_period else {
+        return Some(Duration::ZERO);
+    };
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(unit).map(Duration::from_millis)
+}
+
 /// Checks everything that the resource alone can tell.
 pub fn validate(resource: &Tenant) -> Result<Desired, Refusal> {
     let spec = &resource.spec;
-    let unsupported = [
-        (spec.limits.is_some(), "spec.limits"),
-        (spec.grace_period.is_some(), "spec.gracePeriod"),
-        (
-            spec.deletion_policy == DeletionPolicy::Delete,
-            "spec.deletionPolicy",
-        ),
-    ];
+    let unsupported = [(spec.limits.is_some(), "spec.limits")];
     let paths: Vec<_> = unsupported
         .iter()
         .filter(|(used, _)| *used)
@@ -62,6 +73,10 @@ pub fn validate(resource: &Tenant) -> Result<Desired, Refusal> {
         .map_err(|e: model::tenant::TenantIdError| {
             invalid("spec.tenantId".into(), e.to_string())
         })?;
+    if grace_period(resource).is_none() {
+        let why = "is not a duration such as 24h";
+        return Err(invalid("spec.gracePeriod".into(), why.into()));
+    }
     let mut modules = BTreeSet::new();
     for (i, module) in spec.modules.iter().enumerate() {
         let ident: Ident = module

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Mutex, time::Duration};
 
 use crds::{DataPlane, ModuleModel, Tenant};
+use fred::interfaces::{ClientLike as _, KeysInterface as _};
 use futures::FutureExt as _;
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Namespace, Secret},
@@ -22,6 +23,13 @@ use super::cluster::{status_of, wait, wait_gone};
 /// A variable of `.stack/env`.
 pub fn env(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run through `make test`"))
+}
+
+async fn valkey() -> fred::clients::Client {
+    let config = fred::types::config::Config::from_url(&env("VALKEY_URL")).unwrap();
+    let client = fred::types::Builder::from_config(config).build().unwrap();
+    client.init().await.unwrap();
+    client
 }
 
 /// An operator that runs in this process.
@@ -377,6 +385,31 @@ impl World {
             .await
             .unwrap();
         answer.text().await.unwrap()
+    }
+
+    /// Writes a key to Valkey.
+    pub async fn valkey_set(&self, key: &str) {
+        let client = valkey().await;
+        let _: () = client.set(key, "canary", None, None, false).await.unwrap();
+        client.quit().await.unwrap();
+    }
+
+    /// How many keys of Valkey hold that text.
+    pub async fn valkey_keys(&self, text: &str) -> usize {
+        let client = valkey().await;
+        let (mut cursor, mut found) = ("0".to_owned(), 0);
+        loop {
+            let page: (String, Vec<String>) = client
+                .scan_page(cursor, format!("*{text}*"), Some(1_000), None)
+                .await
+                .unwrap();
+            found += page.1.len();
+            cursor = page.0;
+            if cursor == "0" {
+                client.quit().await.unwrap();
+                return found;
+            }
+        }
     }
 
     /// Asks Connect to `stop` or `resume` this world's connector.

@@ -25,6 +25,8 @@ pub enum Outcome {
     Signal,
     /// Of a table that is not captured.
     Uncaptured,
+    /// Of a tenant that was erased.
+    Erased,
     /// Of another generation or database than the catalogue's.
     Retired,
     /// Nothing to write: a tombstone or a logical message.

@@ -167,6 +167,13 @@ fn row_step(
             committed_at,
         })
     };
+    // Told by the key alone, and looked for only where there is anything to be found.
+    if let Change::Upsert(row) | Change::Delete(row) = &change
+        && known.catalog.erased_some()
+        && read_key(row).is_ok_and(|key| known.catalog.is_erased(key.tenant))
+    {
+        return Step::Skip(Outcome::Erased);
+    }
     match change {
         Change::Message => Step::Skip(Outcome::Empty),
         Change::Truncate => Step::Dead(dead(ErrorClass::Truncate, None)),

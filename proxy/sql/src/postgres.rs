@@ -4,6 +4,7 @@ pub mod batch;
 mod binds;
 pub mod ddl;
 pub mod delete;
+pub mod erase;
 mod filtered;
 pub mod idempotency;
 pub mod insert;

@@ -323,8 +323,8 @@ async fn answers_are_those_of_plain_sql() {
         let ours: Vec<_> = answer["data"].as_array().unwrap().iter().map(row).collect();
         let plain = format!(
             "SELECT stage, seats, count(), toFloat64(sum(amount)), toFloat64(max(amount)) FROM (
-               SELECT record_id, argMax(stage, _version) AS stage, argMax(seats, _version) AS seats,
-                 argMax(amount, _version) AS amount, argMax(_deleted, _version) AS gone
+               SELECT record_id, argMax(stage__2, _version) AS stage, argMax(seats__2, _version) AS seats,
+                 argMax(amount__2, _version) AS amount, argMax(_deleted, _version) AS gone
                FROM {} WHERE tenant_id = '{tenant}' GROUP BY record_id)
              WHERE gone = 0 AND amount >= 100 GROUP BY stage, seats ORDER BY stage, seats",
             lab.table("deals")

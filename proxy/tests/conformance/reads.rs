@@ -31,9 +31,9 @@ const SERVED: &[(&str, &[&str], i64)] = &[
     ("flights?order=distance&distance=gt.40&limit=20", &["flights__by_distance"], 60),
     ("flights?status=eq.landed&order=departs_at.desc&limit=20", &["flights__by_status"], 60),
     ("flights?status=eq.landed&departs_at=gt.2030-01-01T00:00:00Z&order=departs_at&limit=20", &["flights__by_status"], 60),
-    ("airports?iata=eq.A03&include=flights!origin_id(limit=5)", &["flights__origin_id__ref"], 500),
+    ("airports?iata=eq.A03&include=flights!origin_id(limit=5)", &["flights__origin_id__2__ref"], 500),
     ("flights?limit=20&include=origin,destination", &["flights__id__pkey", "airports__id__pkey"], 60),
-    ("flights?limit=20&include=flights(limit=5)", &["flights__id__pkey", "flights__previous_id__ref"], 200),
+    ("flights?limit=20&include=flights(limit=5)", &["flights__id__pkey", "flights__previous_id__2__ref"], 200),
     ("flights?delay=eq.5000&include=origin!inner(state=eq.CA)", &["flights__by_delay"], 60),
 ];
 

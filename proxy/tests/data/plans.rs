@@ -152,7 +152,7 @@ async fn an_index_serves_what_the_shared_lane_takes() {
                 None,
             ),
             "deals__by_stage",
-            "stage =",
+            "stage__2 =",
         ),
         (
             "by stage, on",
@@ -174,8 +174,8 @@ async fn an_index_serves_what_the_shared_lane_takes() {
         (
             "of a company",
             list(deals, &[("company_id", &company)], "id", None),
-            "deals__company_id__ref",
-            "company_id =",
+            "deals__company_id__2__ref",
+            "company_id__2 =",
         ),
     ] {
         let plan = explain(database, statement).await;

@@ -7,11 +7,12 @@ use model::Catalog;
 use super::*;
 
 const TENANT: &str = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01";
+const ERASED: &str = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e03";
 const ID: &str = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e02";
 
 fn known(as_of: Instant) -> Known {
     let document = serde_json::json!({
-        "revision": 1, "generation": 2, "database": "septem", "tenants": [],
+        "revision": 1, "generation": 2, "database": "septem", "tenants": [], "erased": [ERASED],
         "models": [{"served": true, "document": {
             "module": "crm", "model": "deals", "autoApi": true, "analytics": true, "maxPageSize": 10,
             "fields": [{"name": "score", "type": "int16"}],
@@ -98,6 +99,35 @@ fn a_row_of_a_captured_table_is_written() {
     assert!(
         matches!(steps(&deleted).0, Step::Write(row) if row.encoded.row.bytes.last() == Some(&1))
     );
+}
+
+#[test]
+fn an_erased_tenant_is_passed_over_whatever_its_events_hold() {
+    let of = |row: &str| row.replace(TENANT, ERASED);
+    let written = Event::row(r#","score":1"#).after;
+    for (op, before, after) in [
+        ("c", "null".to_owned(), of(&written)),
+        ("d", of(&written), "null".to_owned()),
+        (
+            "u",
+            "null".to_owned(),
+            of(&Event::row(r#","score":"no number","mine":1"#).after),
+        ),
+    ] {
+        let event = Event {
+            op,
+            before,
+            after,
+            ..Event::row("")
+        };
+        assert!(
+            matches!(
+                steps(&event),
+                (Step::Skip(Outcome::Erased), Step::Skip(Outcome::Erased))
+            ),
+            "{op}"
+        );
+    }
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sink::metrics::Retried;
+use sink::metrics::{ErrorClass, Retried};
 
 use crate::support::{
-    events::{Event, row},
+    events::{Event, OTHER_TENANT, TENANT, row},
     gate::Gate,
     running::Running,
     stack::{Stack, eventually, with_stack},
@@ -75,6 +75,40 @@ async fn a_revision_is_acknowledged_when_every_batch_by_an_older_one_is_written(
         // Who ends in order is not waited for.
         running.drain().await;
         assert_eq!(told(stack).await, None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_event_of_an_erased_tenant_brings_nothing_back() {
+    with_stack(|stack| async move {
+        let stack = &*stack;
+        let deals = json!({"module": "crm", "model": "deals", "fields": [{"name": "title", "type": "text"}]});
+        let erase = format!(
+            "insert into platform.erased_tenants (tenant_id, resource, resource_uid) values ('{TENANT}', 'a', 'u')"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(erase))
+            .execute(&stack.pool)
+            .await
+            .unwrap();
+        stack.publish(deals).await;
+        let running = Running::start(stack.config()).joined().await;
+        let of = |tenant: &str, title: &str| json!({"tenant_id": tenant, "title": title});
+        // Written, changed, deleted for good, and one that cannot be read: of the erased, and then of another.
+        let mut broken = row(1, of(TENANT, "canary"));
+        broken["created_at"] = json!("no moment");
+        stack.send(0, Event::change("c", "deals", 100, row(1, of(TENANT, "canary")))).await;
+        stack.send(0, Event::change("u", "deals", 110, broken)).await;
+        stack.send(0, Event::delete("deals", 120, 1)).await;
+        stack.send(0, Event::change("c", "deals", 130, row(2, of(OTHER_TENANT, "other")))).await;
+        eventually("the other's row", Duration::from_secs(10), || async {
+            stack.count("crm", "deals").await == 1
+        })
+        .await;
+        let query = format!("select distinct toString(tenant_id) as t from {}.crm__deals__g1", stack.name);
+        assert_eq!(stack.rows(&query).await, [json!({"t": OTHER_TENANT})], "no tombstone either");
+        assert_eq!(running.metrics.dead_total(ErrorClass::Value), 0);
+        running.drain().await;
     })
     .await;
 }

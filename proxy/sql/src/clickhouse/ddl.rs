@@ -1,12 +1,14 @@
 //! Tables, roles, policies and users of ClickHouse as statements. Run by the operator; each is safe to run again.
 
 mod access;
+mod erase;
 mod table;
 
 pub use access::{
     GATEWAY_PROFILE, GATEWAY_USER, READ_ROLE, SINK_USER, close_tenant, create_base, create_gateway,
     create_sink, open_tenant, tenant_policy_predicate,
 };
+pub use erase::{count_tenant, drop_tenant, erase_tenant};
 pub use table::{add_column, create_database, create_table, insert_columns};
 
 #[cfg(test)]

@@ -43,5 +43,8 @@ fn the_policy_stands_before_the_grant() {
     statements.extend(create_sink("s"));
     statements.extend(open_tenant(&tenant));
     statements.extend(close_tenant(&tenant));
+    statements.push(count_tenant("crm__deals__g1", &tenant));
+    statements.push(erase_tenant("odd`name", &tenant));
+    statements.extend(drop_tenant(&tenant));
     insta::assert_snapshot!(statements.join(";\n"));
 }
