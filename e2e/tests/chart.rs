@@ -1,6 +1,7 @@
 //! The Helm chart against the stack's API server: what it renders is taken, what it installs changes nothing when
 //! installed again and goes when uninstalled, and its account may do what the operator needs and no more.
 
+mod admission;
 mod alerts;
 mod images;
 mod install;
@@ -30,7 +31,11 @@ async fn installed(
 
 /// A kubeconfig with which one is the operator's ServiceAccount of release `t`, and nothing else.
 async fn account(scene: &Scene) -> Result<tempfile::NamedTempFile> {
-    let name = "t-septem-data-operator";
+    kubeconfig_of(scene, "t-septem-data-operator").await
+}
+
+/// A kubeconfig with which one is that ServiceAccount of the scene's namespace, and nothing else.
+async fn kubeconfig_of(scene: &Scene, name: &str) -> Result<tempfile::NamedTempFile> {
     let token = kubectl::succeed(&["create", "token", name, "-n", &scene.module], None).await?;
     let view = ["config", "view", "--raw", "--minify", "-o", "json"];
     let mut config: Value = serde_json::from_str(&kubectl::succeed(&view, None).await?)?;
