@@ -146,6 +146,15 @@ impl Error {
         matches!(self, Self::Postgres { .. }) && self.reason() == Reason::DatabaseUnreachable
     }
 
+    /// Whether a row stands against it: a value that does not fit, or a constraint that does not hold.
+    pub fn is_about_rows(&self) -> bool {
+        let Self::Postgres { source, .. } = self else {
+            return false;
+        };
+        let code = source.as_database_error().and_then(|e| e.code());
+        code.is_some_and(|c| c.starts_with("22") || c.starts_with("23"))
+    }
+
     /// Whether it is about ClickHouse and not about PostgreSQL.
     pub fn is_clickhouse(&self) -> bool {
         matches!(self, Self::ClickHouse { .. })

@@ -16,6 +16,7 @@ pub mod controllers;
 pub mod data_plane;
 pub mod error;
 pub mod events;
+mod failpoint;
 pub mod finalizer;
 pub mod gate;
 pub mod lease;

@@ -6,6 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // Only binaries of tests have any; see `failpoint`.
+    let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
     let config = Config::try_from(RawConfig::parse())?;
     telemetry::init(&config.log)?;
     // The first provider installed wins; an error means that one is there already.

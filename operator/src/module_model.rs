@@ -6,11 +6,12 @@ mod files;
 mod observe;
 mod publish;
 mod reconcile;
+mod references;
 mod status;
 mod validate;
 mod withdraw;
 
-pub use build::{Drift, Plan, build};
+pub use build::{Drift, Lock, Phase, Plan, Proof, Statement, Step, build};
 pub use files::{FileError, waits_for_tenants};
 pub use observe::{Observed, ObservedAnalytics, observe, observe_analytics};
 pub use reconcile::{on_error, reconcile};

@@ -17,6 +17,8 @@ use crate::{
 pub const LOOK_AGAIN: Duration = Duration::from_secs(300);
 /// Until somebody else's move is looked for; a watch usually tells earlier.
 pub const WAIT: Duration = Duration::from_secs(30);
+/// Until it is seen whether proxies have acknowledged, or a backfill goes on.
+pub const SOON: Duration = Duration::from_secs(1);
 
 /// What a reconcile came to.
 pub struct End {
@@ -102,7 +104,10 @@ impl End {
             return Err(error);
         }
         backoff.succeeded(uid);
+        let waits_briefly =
+            |s: &Stage| matches!(s.reason, Reason::WaitingForProxies | Reason::Backfilling);
         let usual = match &self.verdict {
+            Verdict::Looked(stages) if stages.iter().any(waits_briefly) => SOON,
             Verdict::Looked(stages) if stages.iter().all(|s| s.reason != Reason::Progressing) => {
                 LOOK_AGAIN
             }

@@ -379,7 +379,7 @@ async fn killed(world: &World) {
     while is_there().await {
         round += 1;
         assert!(started.elapsed() < Duration::from_secs(150));
-        let mut child = crate::killed::start(world);
+        let mut child = world.start_binary("");
         let until = Instant::now() + Duration::from_millis(400 + round * 150);
         while Instant::now() < until && is_there().await {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -8,10 +8,7 @@ use crds::ModuleModel;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    killed,
-    support::{World, cluster::wait, condition, in_world, reason, status_of},
-};
+use crate::support::{World, cluster::wait, condition, in_world, reason, status_of};
 
 /// A model `deals` whose files are in ConfigMaps of these names.
 fn deals(world: &World, maps: &[&str], description: &str) -> Value {
@@ -240,7 +237,7 @@ async fn per_tenant(world: &World) {
         .await
         .unwrap();
     let had = "select count(*) from platform.schema_migrations where kind = 'per-tenant' and tenant_id is not null";
-    let mut child = killed::start(world);
+    let mut child = world.start_binary("");
     until(world, had, 2).await;
     child.kill().unwrap();
     child.wait().unwrap();
@@ -296,7 +293,7 @@ async fn killed_at_any_moment(world: &World) {
         .await
         .unwrap();
     for round in 0..10_u64 {
-        let mut child = killed::start(world);
+        let mut child = world.start_binary("");
         tokio::time::sleep(Duration::from_millis(900 + round * 170)).await;
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,9 +1,6 @@
 //! The operator's own binary, killed again and again while it works.
 
-use std::{
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -37,7 +34,7 @@ async fn killed(world: &World) {
     }
     // From before the first connection to after the last statement.
     for round in 1_u64..=12 {
-        let mut child = start(world);
+        let mut child = world.start_binary("");
         tokio::time::sleep(Duration::from_millis(round * 120)).await;
         child.kill().unwrap();
         child.wait().unwrap();
@@ -58,7 +55,7 @@ async fn killed(world: &World) {
             .unwrap();
     }
     for round in 4_u64..=8 {
-        let mut child = start(world);
+        let mut child = world.start_binary("");
         tokio::time::sleep(Duration::from_millis(round * 150)).await;
         child.kill().unwrap();
         child.wait().unwrap();
@@ -96,20 +93,4 @@ async fn killed(world: &World) {
     assert!((3..=6).contains(&recorded), "{recorded}");
     let distinct = "select count(distinct (model, sha256)) from platform.schema_migrations";
     assert_eq!(count(distinct.into()).await, recorded);
-}
-
-/// The operator's own binary, for this world.
-pub fn start(world: &World) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_septem-operator"))
-        .env("SEPTEM_OPERATOR_LISTEN", "127.0.0.1:0")
-        .env("SEPTEM_OPERATOR_DATA_PLANES", &world.name)
-        .env("SEPTEM_OPERATOR_CLASS", &world.name)
-        .env(
-            "SEPTEM_OPERATOR_EVENTS_TOPIC",
-            format!("{}.events", world.name),
-        )
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }

@@ -7,6 +7,7 @@
 )]
 
 mod erasure;
+mod failpoints;
 mod files;
 mod instances;
 mod killed;
@@ -14,5 +15,6 @@ mod lease;
 mod planes;
 mod refused;
 mod road;
+mod schema;
 mod support;
 mod tenants;

@@ -4,6 +4,7 @@
 //! the proxy and the sink read it; both go through the parsers in this crate.
 
 pub mod catalog;
+pub mod check;
 mod column_name;
 pub mod field;
 pub mod hook;
@@ -14,6 +15,7 @@ pub mod tenant;
 pub mod value;
 
 pub use catalog::{Catalog, CatalogError, Generation, InUse, Revision};
+pub use check::{Check, CheckError};
 pub use column_name::{COLUMN_BYTES_MAX, ColumnName, ColumnNameError};
 pub use field::{Field, FieldType, Reference, ScalarType};
 pub use hook::{FailurePolicy, Hook, HookEvent};

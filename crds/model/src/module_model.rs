@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ColumnName, Field, FieldType, Hook, HookEvent, Ident, hook,
+    Check, ColumnName, Field, FieldType, Hook, HookEvent, Ident, hook,
     value::{ValueUse, parse_value},
 };
 
@@ -92,6 +92,9 @@ pub struct Draft {
     /// Unique keys among live rows of a tenant.
     #[serde(default)]
     pub unique: Vec<Index>,
+    /// Conditions on a record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
     /// Whether `/v1/data/{module}/{model}` is served.
     pub auto_api: bool,
     /// Whether changes are captured into ClickHouse.
@@ -184,6 +187,11 @@ impl ModuleModel {
     /// Unique keys among live rows of a tenant.
     pub fn unique(&self) -> &[Index] {
         &self.draft.unique
+    }
+
+    /// Conditions on a record.
+    pub fn checks(&self) -> &[Check] {
+        &self.draft.checks
     }
 
     /// Whether `/v1/data/{module}/{model}` is served.
@@ -354,6 +362,17 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
                 format!("spec.fields[{i}].name"),
                 "names a relation that is also a field",
             );
+        }
+    }
+
+    let mut check_names = BTreeSet::new();
+    for (i, check) in draft.checks.iter().enumerate() {
+        let path = format!("spec.checks[{i}]");
+        if !check_names.insert(check.name.as_str()) {
+            report(format!("{path}.name"), "is used twice");
+        }
+        if let Err(error) = check.condition(&draft.fields) {
+            report(format!("{path}.expression"), &error.to_string());
         }
     }
 

@@ -1,14 +1,25 @@
-//! Runs a plan: ClickHouse first, then PostgreSQL and the catalogue in one transaction, then what must come after.
+//! Carries out one step of a plan. What comes next is found out by looking again.
+
+mod backfill;
 
 use model::Draft;
 
 use super::{
-    build::{Plan, Rivals, build},
+    build::{Phase, Plan, Proof, Rivals, Step, build},
     observe::{Observed, ObservedAnalytics, observe, observe_analytics},
-    publish::publish,
+    publish::{publish, record, record_columns},
     validate::Desired,
 };
-use crate::{error::Error, plane::Plane, postgres::Fenced, report::Refusal};
+use crate::{
+    error::Error,
+    failpoint::failpoint,
+    plane::Plane,
+    postgres::{Fenced, execute},
+    report::Refusal,
+};
+use crds::{ConditionType, Reason};
+
+pub use backfill::Progress;
 
 /// Both databases at one look.
 pub struct Look {
@@ -26,6 +37,25 @@ pub enum Stop {
     Refused(Refusal),
     /// Time may heal it.
     Failed(Error),
+}
+
+/// What came of a step.
+pub enum Done {
+    /// There was nothing to do.
+    Nothing,
+    /// A step was carried out; others may follow.
+    Step(Box<Plan>),
+    /// A backfill goes on later.
+    Backfilling(Progress),
+    /// Proxies or sinks have not acknowledged yet.
+    Waiting {
+        /// The revision that they have to use.
+        revision: i64,
+        /// Who does not.
+        waiting_for: Vec<String>,
+    },
+    /// An index waits for the end of a snapshot.
+    Snapshot,
 }
 
 impl From<Error> for Stop {
@@ -84,35 +114,218 @@ impl Look {
     }
 }
 
-/// Carries out what is needed, looking again under the lock: nobody changes anything between that look and the
-/// commit. Returns the plan that was carried out.
-pub async fn apply(plane: &Plane, desired: &Desired, rivals: Rivals) -> Result<Plan, Stop> {
+/// Carries out the next step, looking again under the lock: nobody changes anything between that look and the commit.
+pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Result<Done, Stop> {
     let mut fenced = plane.fenced(desired.timeouts).await?;
     let look = look(fenced.conn(), plane, desired).await?;
     let plan = look.plan(plane, desired, rivals)?;
-    for statement in &plan.clickhouse {
-        plane
-            .clickhouse
-            .execute(statement)
-            .await
-            .map_err(Error::clickhouse("a table"))?;
+    let Some(step) = plan.steps.first() else {
+        return Ok(Done::Nothing);
+    };
+    match step {
+        Step::ClickHouse { phase, statement } => {
+            failpoint!(match phase {
+                Phase::Contract => "clickhouse-contract-before",
+                _ => "clickhouse-expand-before",
+            });
+            plane
+                .clickhouse
+                .execute(&statement.sql)
+                .await
+                .map_err(Error::clickhouse("a table"))?;
+            fenced.commit().await?;
+            failpoint!(match phase {
+                Phase::Contract => "clickhouse-contract-after",
+                _ => "clickhouse-expand-after",
+            });
+        }
+        Step::Transaction { .. } => {
+            fenced = prove_first(fenced, step).await?;
+            transaction(&mut fenced, desired, &look, step, plane.epoch()).await?;
+            failpoint!(before(step));
+            fenced.commit().await?;
+            failpoint!(after(step));
+        }
+        Step::Concurrently {
+            proof,
+            first,
+            statement,
+            ..
+        } => {
+            if look.observed.snapshot_running {
+                return Ok(Done::Snapshot);
+            }
+            fenced = prove(fenced, proof.as_slice()).await?;
+            let doing = "an index";
+            let sql = first.as_ref().unwrap_or(statement).sql.clone();
+            failpoint!("concurrently-before");
+            // With a left-over its removal is a step of its own: the next look finds it gone.
+            let outside = fenced.run_outside(&sql, doing).await;
+            refuse_rows(plane, desired, outside, proof.as_ref()).await?;
+            failpoint!("concurrently-after");
+        }
+        Step::Validate { proof, statement } => {
+            fenced = prove(fenced, proof.as_slice()).await?;
+            fenced.allow_scans(true).await?;
+            let validated = execute(fenced.conn(), &statement.sql)
+                .await
+                .map_err(Error::postgres("an older row"));
+            failpoint!("validate-before");
+            let committed = match validated {
+                Ok(()) => fenced.commit().await,
+                Err(error) => {
+                    drop(fenced);
+                    Err(error)
+                }
+            };
+            refuse_rows(plane, desired, committed, proof.as_ref()).await?;
+            failpoint!("validate-after");
+        }
+        Step::Backfill { field, fill, proof } => {
+            let filled = backfill::run(fenced, desired, field, fill).await;
+            match refuse_rows(plane, desired, filled, proof.as_ref()).await? {
+                progress if progress.ended => {}
+                progress => return Ok(Done::Backfilling(progress)),
+            }
+        }
+        Step::Acknowledge {
+            revision,
+            waiting_for,
+        } => {
+            return Ok(Done::Waiting {
+                revision: revision.unwrap_or(0),
+                waiting_for: waiting_for.clone(),
+            });
+        }
     }
-    if plan.publish {
-        crate::postgres::execute_all(fenced.conn(), &plan.postgres, "a change of the schema")
-            .await?;
-        publish(fenced.conn(), desired, &plan.postgres, plane.epoch()).await?;
-    }
-    validate_constraints(fenced, &plan.validate).await?;
-    Ok(plan)
+    Ok(Done::Step(Box::new(plan)))
 }
 
-/// Proves constraints one by one, each in its own transaction: it may take long, and holds up nobody.
-async fn validate_constraints(mut fenced: Fenced, statements: &[String]) -> Result<(), Error> {
-    for statement in statements {
-        fenced = fenced.commit_and_begin().await?;
-        crate::postgres::execute(fenced.conn(), statement)
-            .await
-            .map_err(Error::postgres("an older row"))?;
+/// The statements of one transaction, the catalogue and the ledgers, up to its commit.
+async fn transaction(
+    fenced: &mut Fenced,
+    desired: &Desired,
+    look: &Look,
+    step: &Step,
+    epoch: i64,
+) -> Result<(), Error> {
+    let Step::Transaction {
+        phase,
+        statements,
+        columns,
+        document,
+        ..
+    } = step
+    else {
+        return Ok(());
+    };
+    let texts: Vec<_> = statements.iter().map(|s| s.sql.clone()).collect();
+    crate::postgres::execute_all(fenced.conn(), &texts, "a change of the schema").await?;
+    let revision = match document {
+        Some(document) => publish(fenced.conn(), desired, document, columns).await?,
+        None => {
+            record_columns(fenced.conn(), &desired.model, columns).await?;
+            look.observed.published.as_ref().map_or(0, |p| p.revision)
+        }
+    };
+    if !texts.is_empty() {
+        record(
+            fenced.conn(),
+            &desired.model,
+            *phase,
+            &texts,
+            revision,
+            epoch,
+        )
+        .await?;
     }
-    fenced.commit().await
+    Ok(())
+}
+
+async fn prove_first(fenced: Fenced, step: &Step) -> Result<Fenced, Stop> {
+    match step {
+        Step::Transaction { proofs, .. } => prove(fenced, proofs).await,
+        _ => Ok(fenced),
+    }
+}
+
+/// Refuses when there are rows that must not be there. Counts tell of rows, never their values.
+async fn prove(mut fenced: Fenced, proofs: &[Proof]) -> Result<Fenced, Stop> {
+    if proofs.is_empty() {
+        return Ok(fenced);
+    }
+    fenced.allow_scans(true).await?;
+    let mut found = Vec::new();
+    for proof in proofs {
+        let rows = count(&mut fenced, proof).await?;
+        if rows > 0 {
+            found.push(sentence(proof, rows));
+        }
+    }
+    fenced.allow_scans(false).await?;
+    if found.is_empty() {
+        return Ok(fenced);
+    }
+    Err(Stop::Refused(Refusal {
+        condition: ConditionType::SchemaApplied,
+        reason: Reason::DestructiveChange,
+        message: found.join("; "),
+    }))
+}
+
+async fn count(fenced: &mut Fenced, proof: &Proof) -> Result<i64, Error> {
+    // Its text is made by crate `sql`, of names only.
+    sqlx::query_scalar(sqlx::AssertSqlSafe(proof.count.as_str()))
+        .fetch_one(fenced.conn())
+        .await
+        .map_err(Error::postgres("a count of rows"))
+}
+
+fn sentence(proof: &Proof, rows: i64) -> String {
+    let Proof { path, refusal, .. } = proof;
+    let noun = if rows == 1 { "row" } else { "rows" };
+    format!("{path}: {rows} {noun} {refusal}")
+}
+
+/// An error that a row causes becomes the refusal that says how many rows there are.
+async fn refuse_rows<T>(
+    plane: &Plane,
+    desired: &Desired,
+    result: Result<T, Error>,
+    proof: Option<&Proof>,
+) -> Result<T, Stop> {
+    let error = match (result, proof) {
+        (Ok(value), _) => return Ok(value),
+        (Err(error), Some(proof)) if error.is_about_rows() => {
+            let fenced = plane.fenced(desired.timeouts).await?;
+            prove(fenced, std::slice::from_ref(proof)).await?;
+            // Whoever was in the way is gone by now.
+            error
+        }
+        (Err(error), _) => error,
+    };
+    Err(error.into())
+}
+
+fn before(step: &Step) -> &'static str {
+    match phase_of(step) {
+        Phase::Expand => "expand-before",
+        Phase::Publish => "publish-before",
+        Phase::Contract => "contract-before",
+    }
+}
+
+fn after(step: &Step) -> &'static str {
+    match phase_of(step) {
+        Phase::Expand => "expand-after",
+        Phase::Publish => "publish-after",
+        Phase::Contract => "contract-after",
+    }
+}
+
+fn phase_of(step: &Step) -> Phase {
+    match step {
+        Step::Transaction { phase, .. } => *phase,
+        _ => Phase::Expand,
+    }
 }

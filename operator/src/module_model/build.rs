@@ -1,15 +1,25 @@
-//! From observed to desired: the statements, or what stands against them. Pure.
+//! From observed to desired: the steps, or what stands against them. Pure.
 //!
 //! What is there is taken from the databases' catalogues. The document that was applied last tells two more things:
 //! whether a difference is a change of the spec or somebody's hand (then it is drift, and reported), and what the
 //! catalogue prints in a form of its own, such as defaults.
+//!
+//! A change that rows or proxies have to follow goes expand → backfill → prove → publish → acknowledge → contract. The
+//! whole way is planned at every look; the first step is what is carried out next.
 
 mod analytics;
+mod checks;
 mod conflicts;
+mod drift;
 mod fields;
 mod indexes;
+mod references;
+mod retire;
+mod step;
+mod target;
+mod work;
 
-use model::{Draft, Generation};
+use model::{Draft, Generation, ModuleModel};
 use sql::postgres::ddl;
 
 use super::{
@@ -19,19 +29,22 @@ use super::{
 use crate::report::Refusal;
 
 pub use conflicts::Rivals;
+pub use step::{ColumnChange, Lock, Phase, Proof, Statement, Step};
+
+use fields::Scope;
+use target::{Target, target};
+use work::{Publication, Work};
 
 /// What has to be done. Empty when everything is as desired.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// Statements for ClickHouse, which go first: rows may arrive as soon as PostgreSQL has the table.
-    pub clickhouse: Vec<String>,
-    /// Statements for PostgreSQL, in one transaction with the catalogue.
-    pub postgres: Vec<String>,
-    /// Statements for PostgreSQL afterwards, each in a transaction of its own.
-    pub validate: Vec<String>,
-    /// Whether the catalogue has to say something new.
-    pub publish: bool,
-    /// What was open in the fence; the statements close it.
+    /// In order. Those behind one that has to wait are what follows as far as can be seen from here.
+    pub steps: Vec<Step>,
+    /// The model with the columns that its fields will be served from; none when nothing was compared.
+    pub model: Option<Box<ModuleModel>>,
+    /// How many rows the table has, as PostgreSQL estimates.
+    pub rows: i64,
+    /// What was open in the fence; the steps close it.
     pub repaired: Vec<&'static str>,
     /// What differs and is not ours to change.
     pub drift: Drift,
@@ -55,10 +68,16 @@ pub struct Drift {
 impl Plan {
     /// Whether nothing has to be done.
     pub fn is_empty(&self) -> bool {
-        self.clickhouse.is_empty()
-            && self.postgres.is_empty()
-            && self.validate.is_empty()
-            && !self.publish
+        self.steps.is_empty()
+    }
+
+    /// Whether a statement of it loses values.
+    pub fn is_destructive(&self) -> bool {
+        let model = self.model.as_deref();
+        let statements = model
+            .into_iter()
+            .flat_map(|m| self.steps.iter().flat_map(|s| s.statements(m)));
+        statements.into_iter().any(|s| s.destructive)
     }
 }
 
@@ -83,86 +102,134 @@ pub fn build(
 ) -> Result<Plan, Refusal> {
     conflicts::check(desired, observed, rivals)?;
     let mut plan = Plan::default();
+    let mut work = Work::default();
+    let target = target(desired, observed, previous)?;
+    let Target { model, fields } = &target;
+    let mut filling = None;
     match (&observed.table, previous) {
-        (Some(table), Some(previous)) => change(&mut plan, desired, observed, table, previous)?,
-        _ => create(&mut plan, desired),
+        (Some(table), Some(previous)) => {
+            plan.rows = table.rows;
+            let scope = Scope {
+                desired,
+                model,
+                observed,
+                table,
+            };
+            fields::compare(&mut plan, &mut work, &scope, fields)?;
+            retire::compare(&mut work, &scope, fields, previous)?;
+            references::compare(&mut plan, &mut work, &scope, fields, previous);
+            let revision = observed.published.as_ref().map_or(0, |p| p.revision);
+            indexes::compare(&mut plan, &mut work, &scope, previous, revision);
+            checks::compare(&mut plan, &mut work, &scope, previous);
+            retire::abandoned(&mut work, &scope);
+            drift::extra_columns(&mut plan, &scope);
+            rest(&mut plan, &mut work, &scope, previous);
+            filling = document_while_filling(model, previous);
+        }
+        _ => create(&mut work, model),
     }
-    analytics::compare(&mut plan, desired, previous, analytics, generation)?;
-    plan.publish |= !plan.postgres.is_empty() || !is_published(desired, observed);
+    analytics::compare(
+        &mut plan, &mut work, &target, observed, previous, analytics, generation,
+    )?;
+    let is_new = !is_published(model, desired, observed);
+    plan.steps = work.into_steps(Publication {
+        filling,
+        document: model.clone(),
+        is_new,
+        revision: observed.published.as_ref().map(|p| p.revision),
+        waiting_for: observed.waiting_for.clone(),
+    });
+    plan.model = Some(Box::new(model.clone()));
     Ok(plan)
 }
 
-fn create(plan: &mut Plan, desired: &Desired) {
-    let model = &desired.model;
-    plan.postgres.extend(ddl::create_model(model));
+fn create(work: &mut Work, model: &ModuleModel) {
+    let statements = ddl::create_model(model).into_iter();
+    work.publish
+        .extend(statements.map(|s| Statement::of(s).locking(Lock::None)));
     if model.streamed() {
         // In the transaction that makes the table: no row can come before its capture.
-        plan.postgres.push(ddl::add_to_publication(model.name()));
+        let capture = ddl::add_to_publication(model.name());
+        work.publish
+            .push(Statement::of(capture).locking(Lock::ShareUpdateExclusive));
     }
 }
 
-fn change(
-    plan: &mut Plan,
-    desired: &Desired,
-    observed: &Observed,
-    table: &ObservedTable,
-    previous: &Draft,
-) -> Result<(), Refusal> {
-    let model = &desired.model;
+/// What is not about single columns, keys or indexes: replica identity, capture, and the fence.
+fn rest(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, previous: &Draft) {
+    let (model, table) = (scope.model, scope.table);
     let name = model.name();
-    fields::compare(plan, model, &observed.ledger, table, previous)?;
-    indexes::compare(plan, model, table, previous)?;
-
-    let identity = if ddl::replica_identity_full(model) {
-        "f"
-    } else {
-        "d"
-    };
-    if table.replica_identity != identity {
-        plan.postgres.push(ddl::replica_identity(model));
+    let full = ddl::replica_identity_full(model);
+    match (full, table.replica_identity.as_str()) {
+        // Before there can be rows that need it, and until there are none.
+        (true, "f") | (false, "d") => {}
+        (true, _) => work
+            .expand
+            .push(Statement::of(ddl::replica_identity(model))),
+        (false, _) => work
+            .publish
+            .push(Statement::of(ddl::replica_identity(model))),
     }
+    let publish = |sql: String| Statement::of(sql).locking(Lock::ShareRowExclusive);
     match (model.streamed(), previous.streamed(), table.captured) {
         (true, true, false) => plan.drift.uncaptured = true,
         // Only hooks come here: switching analytics on an existing table is refused. Nothing older is told, so there
         // is nothing to snapshot; the lock keeps out a transaction whose later rows would be told and earlier not.
         (true, false, false) => {
-            plan.postgres.push(ddl::lock_writes(name));
-            plan.postgres.push(ddl::add_to_publication(name));
+            work.publish.push(publish(ddl::lock_writes(name)));
+            work.publish.push(publish(ddl::add_to_publication(name)));
         }
-        (false, true, true) => plan.postgres.push(ddl::drop_from_publication(name)),
+        (false, true, true) => work.publish.push(publish(ddl::drop_from_publication(name))),
         (false, false, true) => plan
             .drift
             .extra
             .push("publication of a table that nobody follows".into()),
         _ => {}
     }
-    let unproven = table.constraints.iter().filter(|c| !c.validated);
-    plan.validate
-        .extend(unproven.map(|c| ddl::validate_constraint(name, &c.name)));
-
     plan.repaired = table.open_fence();
     if !plan.repaired.is_empty() {
-        plan.postgres.extend(ddl::isolate(name));
+        work.repair
+            .extend(ddl::isolate(name).into_iter().map(Statement::of));
     }
-    if !observed.schema_is_granted() {
+    if !scope.observed.schema_is_granted() {
         plan.repaired.push("privileges on the schema");
-        plan.postgres.extend(ddl::grant_schema(&name.module));
+        let grants = ddl::grant_schema(&name.module).into_iter();
+        work.repair
+            .extend(grants.map(|s| Statement::of(s).locking(Lock::None)));
     }
-    Ok(())
 }
 
-fn is_published(desired: &Desired, observed: &Observed) -> bool {
-    let document = serde_json::to_value(&desired.model).ok();
+/// What is served now, with the columns that are to be served captured already: events that name a column come after
+/// the catalogue does. None when the catalogue says so already.
+fn document_while_filling(model: &ModuleModel, previous: &Draft) -> Option<ModuleModel> {
+    let served = |column| previous.fields.iter().any(|f| f.column() == column);
+    let filling: Vec<_> = model
+        .fields()
+        .iter()
+        .filter(|f| !served(f.column()))
+        .cloned()
+        .collect();
+    if filling == previous.filling {
+        return None;
+    }
+    let draft = Draft {
+        filling,
+        ..previous.clone()
+    };
+    ModuleModel::try_from(draft).ok()
+}
+
+fn is_published(model: &ModuleModel, desired: &Desired, observed: &Observed) -> bool {
+    let document = serde_json::to_value(model).ok();
     let published = observed.published.as_ref().is_some_and(|p| {
         p.served
             && p.resource == desired.resource
             && p.resource_uid == desired.uid
             && Some(&p.document) == document.as_ref()
     });
-    let owned = desired
-        .model
+    let owned = model
         .fields()
         .iter()
-        .all(|f| observed.ledger.contains(f.column().as_str()));
+        .all(|f| observed.column(f.column().as_str()).is_some());
     published && owned && observed.claimed_by.is_some() && observed.permissions_are_registered()
 }

@@ -28,8 +28,14 @@ pub struct Observed {
     pub claimed_by: Option<String>,
     /// The model as published.
     pub published: Option<ObservedModel>,
-    /// Columns that are ours.
-    pub ledger: BTreeSet<String>,
+    /// Columns that are ours, dropped ones included.
+    pub ledger: Vec<LedgerColumn>,
+    /// Proxies and sinks that still use a revision before the one that published the model last.
+    pub waiting_for: Vec<String>,
+    /// Columns whose older rows may not all be in ClickHouse yet.
+    pub unsynced: BTreeSet<String>,
+    /// Whether change capture reads a module's tables in one long transaction: an index would wait for its end.
+    pub snapshot_running: bool,
     /// How many of the model's permissions are registered.
     pub permissions: i64,
     /// Models among those asked for that have a table.
@@ -53,8 +59,12 @@ pub struct ObservedTable {
     pub columns: Vec<ObservedColumn>,
     /// Its constraints, NOT NULL ones aside.
     pub constraints: Vec<ObservedConstraint>,
-    /// Names of its valid indexes.
-    pub indexes: BTreeSet<String>,
+    /// Its indexes.
+    pub indexes: Vec<ObservedIndex>,
+    /// Names of its triggers.
+    pub triggers: BTreeSet<String>,
+    /// How many rows it has, as PostgreSQL estimates.
+    pub rows: i64,
     /// Its policies.
     pub policies: Vec<ObservedPolicy>,
     /// Who may do what with it, its owner aside.
@@ -73,6 +83,38 @@ pub struct ObservedColumn {
     pub type_: String,
     /// Whether null is refused.
     pub not_null: bool,
+}
+
+/// An index.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct ObservedIndex {
+    /// Its name.
+    pub name: String,
+    /// Its columns, in order; an expression is an empty text.
+    pub columns: Vec<String>,
+    /// Whether it is unique.
+    pub unique: bool,
+    /// Which rows it is about, as `pg_get_expr` prints it.
+    pub predicate: Option<String>,
+    /// Whether it is complete.
+    pub valid: bool,
+}
+
+/// A row of `platform.model_columns`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct LedgerColumn {
+    /// Its name.
+    pub name: String,
+    /// What it holds, a `model::FieldType`; none for columns made before this was kept.
+    pub definition: Option<serde_json::Value>,
+    /// The column that it takes over from.
+    pub source: Option<String>,
+    /// Whether older rows have been brought to it.
+    pub filled: bool,
+    /// Whether that is because it becomes required.
+    pub requiring: bool,
+    /// Whether it is gone.
+    pub dropped: bool,
 }
 
 /// A constraint.
@@ -127,7 +169,9 @@ pub struct ObservedModel {
     pub revision: i64,
 }
 
-/// `$1` module, `$2` model, `$3` models that are referenced, `$4` our publication.
+/// Who is live is told as in [`crate::catalog::waiting_for`].
+///
+/// `$1` module, `$2` model, `$3` models that are referenced, `$4` our publication, `$5` Debezium's role.
 const QUERY: &str = r"
 with t as (
   select c.* from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -155,8 +199,17 @@ select json_build_object(
         'name', conname, 'definition', pg_get_constraintdef(oid), 'validated', convalidated) order by conname), '[]')
       from pg_constraint where conrelid = t.oid and contype in ('c', 'f', 'p', 'u', 'x')),
     'indexes', (
-      select coalesce(json_agg(i.relname), '[]') from pg_index x join pg_class i on i.oid = x.indexrelid
-      where x.indrelid = t.oid and x.indisvalid),
+      select coalesce(json_agg(json_build_object(
+        'name', i.relname, 'unique', x.indisunique, 'valid', x.indisvalid and x.indisready,
+        'predicate', pg_get_expr(x.indpred, x.indrelid),
+        'columns', (
+          select json_agg(coalesce(a.attname, '') order by k.n)
+          from unnest(x.indkey) with ordinality k(num, n)
+          left join pg_attribute a on a.attrelid = t.oid and a.attnum = k.num)) order by i.relname), '[]')
+      from pg_index x join pg_class i on i.oid = x.indexrelid where x.indrelid = t.oid),
+    'triggers', (
+      select coalesce(json_agg(tgname order by tgname), '[]') from pg_trigger where tgrelid = t.oid and not tgisinternal),
+    'rows', greatest(reltuples, 0)::bigint,
     'policies', (
       select coalesce(json_agg(json_build_object(
         'name', polname, 'permissive', polpermissive, 'command', polcmd,
@@ -179,7 +232,30 @@ select json_build_object(
     select json_build_object('resource', resource, 'resource_uid', resource_uid, 'document', document,
                              'served', served, 'revision', revision)
     from platform.models where module = $1 and model = $2),
-  'ledger', (select coalesce(json_agg(name), '[]') from platform.model_columns where module = $1 and model = $2),
+  'ledger', (
+    select coalesce(json_agg(json_build_object(
+      'name', name, 'definition', definition, 'source', source, 'filled', filled_at is not null,
+      'requiring', requiring,
+      'dropped', dropped_at is not null) order by name), '[]')
+    from platform.model_columns where module = $1 and model = $2),
+  'waiting_for', (
+    select coalesce(json_agg(i.instance order by i.instance), '[]')
+    from platform.proxy_instances i
+    join platform.models m on m.module = $1 and m.model = $2 and i.revision < m.revision
+    where i.last_seen > now() - interval '30 seconds'),
+  'unsynced', (
+    select coalesce(json_agg(c.name order by c.name), '[]')
+    from platform.model_columns c
+    where c.module = $1 and c.model = $2 and c.filling and c.dropped_at is null and c.filled_rows > 0
+      and not exists (
+        select from platform.last_sync s join platform.data_plane d using (generation)
+        where s.last_sync_at > c.filled_at)),
+  'snapshot_running', exists (
+    select from pg_locks l
+    join pg_stat_activity a on a.pid = l.pid and a.usename = $5
+    join pg_class c on c.oid = l.relation
+    join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('platform', 'pg_catalog', 'pg_toast')
+    where l.locktype = 'relation' and l.granted and l.database = (select oid from pg_database where datname = current_database())),
   'permissions', (select count(*) from platform.permissions where module = $1 and model = $2),
   'references', (
     select coalesce(json_agg(c.relname), '[]') from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -199,6 +275,7 @@ pub async fn observe(conn: &mut PgConnection, model: &ModuleModel) -> Result<Obs
         .bind(name.model.as_str())
         .bind(&references)
         .bind(PUBLICATION)
+        .bind(CDC_ROLE)
         .fetch_one(conn)
         .await
         .map_err(Error::postgres("a look at its catalogue"))?;
@@ -261,6 +338,11 @@ impl ObservedTable {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&ObservedColumn> {
         self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// The index of that name, valid or not.
+    pub fn index(&self, name: &str) -> Option<&ObservedIndex> {
+        self.indexes.iter().find(|i| i.name == name)
     }
 
     /// The constraint of that name.
@@ -333,6 +415,16 @@ impl Observed {
             privilege: "USAGE".into(),
         };
         grants == [usage(APP_ROLE), usage(CDC_ROLE)]
+    }
+
+    /// What the ledger says of a column that is there.
+    pub fn column(&self, name: &str) -> Option<&LedgerColumn> {
+        self.ledger.iter().find(|c| c.name == name && !c.dropped)
+    }
+
+    /// Whether a column of that name is or was ours.
+    pub fn column_ever(&self, name: &str) -> bool {
+        self.ledger.iter().any(|c| c.name == name)
     }
 
     /// Whether every permission of the model is registered.

@@ -1,23 +1,26 @@
 //! Catalogue, permissions and ledger of a model, in the transaction of its statements.
 
-use model::permission::Action;
+use model::{ModuleModel, permission::Action};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 
-use super::validate::Desired;
+use super::{
+    build::{ColumnChange, Phase},
+    validate::Desired,
+};
 use crate::{catalog::raise_revision, error::Error};
 
-/// Says what is there now. `statements` are those that were run for PostgreSQL; with none the ledger stays as it is.
-/// Returns the catalogue's new revision.
+/// Says what is there now: `document`, and `columns` for the ledger. Returns the catalogue's new revision.
 pub async fn publish(
     conn: &mut PgConnection,
     desired: &Desired,
-    statements: &[String],
-    epoch: i64,
+    document: &ModuleModel,
+    columns: &[ColumnChange],
 ) -> Result<i64, Error> {
     let name = desired.model.name();
     let (module, model) = (name.module.as_str(), name.model.as_str());
-    let document = serde_json::to_value(&desired.model).map_err(Error::Observed)?;
+    let fields = document.fields();
+    let document = serde_json::to_value(document).map_err(Error::Observed)?;
     let doing = "the catalogue";
 
     sqlx::query(
@@ -39,21 +42,18 @@ pub async fn publish(
     .execute(&mut *conn)
     .await
     .map_err(Error::postgres(doing))?;
-    let columns: Vec<_> = desired
-        .model
-        .fields()
-        .iter()
-        .map(|f| f.column().as_str().to_owned())
-        .collect();
-    sqlx::query(
-        "insert into platform.model_columns (module, model, name) select $1, $2, unnest($3::text[]) on conflict do nothing",
-    )
-    .bind(module)
-    .bind(model)
-    .bind(&columns)
-    .execute(&mut *conn)
-    .await
-    .map_err(Error::postgres(doing))?;
+    record_columns(conn, &desired.model, columns).await?;
+    // Those of a table that was made with all of its columns.
+    for field in fields {
+        let added = ColumnChange::Added {
+            column: field.column().as_str().to_owned(),
+            field: field.name.as_str().to_owned(),
+            definition: field.field_type.clone(),
+            source: None,
+            filling: false,
+        };
+        record_columns(conn, &desired.model, &[added]).await?;
+    }
     let actions: Vec<_> = Action::ALL.iter().map(|a| a.as_str()).collect();
     sqlx::query(
         "insert into platform.permissions (module, model, action) select $1, $2, unnest($3::text[]) on conflict do nothing",
@@ -73,26 +73,74 @@ pub async fn publish(
         .execute(&mut *conn)
         .await
         .map_err(Error::postgres(doing))?;
-    if !statements.is_empty() {
-        record(conn, module, model, statements, revision, epoch).await?;
-    }
     Ok(revision)
 }
 
-/// What was run, in the ledger. Its version sorts by time, as the versions of SQL files do.
-async fn record(
+/// What became of single columns, in their ledger. A row that is there already stays as it is.
+pub async fn record_columns(
     conn: &mut PgConnection,
-    module: &str,
-    model: &str,
+    model: &ModuleModel,
+    changes: &[ColumnChange],
+) -> Result<(), Error> {
+    let (module, model) = (model.name().module.as_str(), model.name().model.as_str());
+    let of_column = |text: &'static str, column: &str| {
+        sqlx::query(text)
+            .bind(module.to_owned())
+            .bind(model.to_owned())
+            .bind(column.to_owned())
+    };
+    for change in changes {
+        let query = match change {
+            ColumnChange::Added {
+                column,
+                field,
+                definition,
+                source,
+                filling,
+            } => of_column(
+                "insert into platform.model_columns (module, model, name, field, definition, source, filling) values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+                column,
+            )
+            .bind(field.clone())
+            .bind(serde_json::to_value(definition).map_err(Error::Observed)?)
+            .bind(source.clone())
+            .bind(*filling),
+            ColumnChange::Refilled { column } => of_column(
+                "update platform.model_columns set filling = true, requiring = true, fill_tenant = null, fill_id = null, filled_rows = 0, filled_at = null where module = $1 and model = $2 and name = $3",
+                column,
+            ),
+            ColumnChange::Settled { column } => of_column(
+                "update platform.model_columns set requiring = false where module = $1 and model = $2 and name = $3",
+                column,
+            ),
+            ColumnChange::Dropped { column } => of_column(
+                "update platform.model_columns set dropped_at = now() where module = $1 and model = $2 and name = $3",
+                column,
+            ),
+        };
+        query
+            .execute(&mut *conn)
+            .await
+            .map_err(Error::postgres("the ledger of columns"))?;
+    }
+    Ok(())
+}
+
+/// What was run, in the ledger. Its version sorts by time, as the versions of SQL files do.
+pub async fn record(
+    conn: &mut PgConnection,
+    model: &ModuleModel,
+    phase: Phase,
     statements: &[String],
     revision: i64,
     epoch: i64,
 ) -> Result<(), Error> {
+    let (module, model) = (model.name().module.as_str(), model.name().model.as_str());
     let digest = Sha256::digest(statements.join(";\n").as_bytes());
     let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let count = i32::try_from(statements.len()).unwrap_or(i32::MAX);
     sqlx::query(
-        "insert into platform.schema_migrations (module, version, model, sha256, statements, epoch) values ($1, to_char(now() at time zone 'UTC', 'YYYYMMDD_HH24MISS') || '_model_' || $2::text || '_r' || $5::bigint, $2, $3, $4, $6)",
+        "insert into platform.schema_migrations (module, version, model, sha256, statements, epoch) values ($1, to_char(clock_timestamp() at time zone 'UTC', 'YYYYMMDD_HH24MISS_US') || '_model_' || $2::text || '_r' || $5::bigint || '_' || $7::text, $2, $3, $4, $6)",
     )
     .bind(module)
     .bind(model)
@@ -100,6 +148,7 @@ async fn record(
     .bind(count)
     .bind(revision)
     .bind(epoch)
+    .bind(phase.as_str())
     .execute(conn)
     .await
     .map(drop)

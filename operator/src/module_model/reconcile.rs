@@ -12,9 +12,10 @@ use kube::{
 };
 
 use super::{
-    apply::{Look, Stop, apply, look},
-    build::{Plan, Rivals},
+    apply::{Done, Look, Stop, apply_next, look},
+    build::{Phase, Plan, Rivals, Step},
     files::{Files, Read, waits_for_tenants},
+    references::{Missing, missing_references},
     status::{Facts, stage_of, stages, status},
     validate::{Desired, validate},
     withdraw::withdraw,
@@ -100,6 +101,9 @@ pub async fn reconcile(
 pub fn on_error(object: Arc<Guarded<ModuleModel>>, error: &Error, context: Arc<Context>) -> Action {
     outcome::on_error(&*object, error, &context, Kind::ModuleModel)
 }
+
+/// Steps of one reconcile; a change of every field and index has fewer.
+const STEPS_MAX: usize = 512;
 
 /// Validate → look → build → apply → look. `facts` are found out on the way, however it ends.
 async fn run(
@@ -188,29 +192,74 @@ async fn converge(
     }
     let mut found = look_now(plane, desired).await?;
     let rivals = rivals(&found, desired, context);
+    let waiting = match missing_references(&found, desired, resource, context) {
+        Missing::None => None,
+        Missing::WaitFor(stage) => return Ok(End::waiting(stage)),
+        Missing::Later(fields, stage) => Some((desired.without_references(&fields)?, stage)),
+    };
+    let desired = waiting.as_ref().map_or(desired, |(without, _)| without);
     let mut plan = found.plan(plane, desired, rivals)?;
     let changed = !plan.is_empty() || !files.are_done();
-    if !plan.is_empty() {
-        if let Some(stage) = missing_reference(&found, desired, resource, context) {
-            return Ok(End::waiting(stage));
+    let mut stopped = Done::Nothing;
+    let mut ran = files.are_done();
+    for _ in 0..STEPS_MAX {
+        facts.looked(&found, &plan);
+        if !ran && only_takes_away(&plan) {
+            // After what adds, before what takes away: a file may use the new columns, and the old ones.
+            ran = true;
+            let runs = files.run(plane, desired, None).await?;
+            tell_files(resource, desired, runs, context).await;
+            facts.migrations = files.status_now(plane, desired).await?;
+        }
+        if plan.is_empty() {
+            break;
         }
         finalizer::add(api, resource).await?;
-        let done = apply(plane, desired, rivals).await?;
-        tell(resource, desired, &done, context).await;
-        context.waiting.wake(&full_name(desired));
+        stopped = apply_next(plane, desired, rivals).await?;
+        if let Done::Step(done) = &stopped {
+            tell(resource, desired, done, context).await;
+            if publishes(done) {
+                context.waiting.wake(&full_name(desired));
+            }
+        }
         found = look_now(plane, desired).await?;
         plan = found.plan(plane, desired, rivals)?;
+        if !matches!(stopped, Done::Step(_)) {
+            break;
+        }
     }
-    if let Some(published) = &found.observed.published {
-        facts.revision = Some(published.revision);
+    facts.looked(&found, &plan);
+    let mut stages = stages(plane, desired, &found, &plan, &stopped);
+    if let Some((_, waiting)) = waiting {
+        stages.retain(|s| s.condition != waiting.condition);
+        stages.insert(0, waiting);
     }
-    if !files.are_done() {
-        // After what adds, before what takes away: a file may use the new columns.
-        let runs = files.run(plane, desired, None).await?;
-        tell_files(resource, desired, runs, context).await;
-        facts.migrations = files.status_now(plane, desired).await?;
-    }
-    Ok(End::looked(stages(plane, desired, &found, &plan), changed))
+    Ok(End::looked(stages, changed))
+}
+
+/// Whether nothing is left but to wait for proxies and to remove what they do not use any more.
+fn only_takes_away(plan: &Plan) -> bool {
+    let phase = |s: &Step| match s {
+        Step::Acknowledge { .. } => Some(Phase::Contract),
+        Step::ClickHouse { phase, .. }
+        | Step::Transaction { phase, .. }
+        | Step::Concurrently { phase, .. } => Some(*phase),
+        Step::Backfill { .. } | Step::Validate { .. } => None,
+    };
+    plan.steps.iter().all(|s| phase(s) == Some(Phase::Contract))
+}
+
+fn publishes(plan: &Plan) -> bool {
+    let first = plan.steps.first();
+    first.is_some_and(|s| {
+        matches!(
+            s,
+            Step::Transaction {
+                phase: Phase::Publish,
+                ..
+            }
+        )
+    })
 }
 
 async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {
@@ -237,68 +286,27 @@ fn rivals(found: &Look, desired: &Desired, context: &Context) -> Rivals {
     }
 }
 
-/// The first reference whose table is not there; the resource is woken when that model has been applied.
-fn missing_reference(
-    found: &Look,
-    desired: &Desired,
-    resource: &ModuleModel,
-    context: &Context,
-) -> Option<Stage> {
-    let name = desired.model.name();
-    for (i, field) in desired.model.fields().iter().enumerate() {
-        let Some(reference) = &field.references else {
-            continue;
-        };
-        let target = reference.model.as_str();
-        if reference.model == name.model || found.observed.references.contains(target) {
-            continue;
-        }
-        let full = format!("{}.{target}", reference.module.as_str());
-        context.waiting.wait(full.clone(), object_ref(resource));
-        let is_target = |spec: &crds::ModuleModelSpec| {
-            spec.module == reference.module.as_str() && spec.model == target
-        };
-        let known = context
-            .models
-            .state()
-            .iter()
-            .any(|o| o.0.as_ref().is_ok_and(|r| is_target(&r.spec)));
-        let path = format!("spec.fields[{i}].references");
-        let (reason, message) = match known {
-            true => (
-                Reason::ReferenceNotReady,
-                format!("{path}: {full} is not applied yet"),
-            ),
-            false => (
-                Reason::ReferenceNotFound,
-                format!("{path}: there is no ModuleModel {full}"),
-            ),
-        };
-        return Some(Stage::missing(
-            ConditionType::SchemaApplied,
-            reason,
-            message,
-        ));
-    }
-    None
-}
-
 /// What was done, in the log and as Events.
-async fn tell(resource: &ModuleModel, desired: &Desired, done: &Plan, context: &Context) {
+async fn tell(resource: &ModuleModel, desired: &Desired, plan: &Plan, context: &Context) {
+    let (Some(step), Some(model)) = (plan.steps.first(), plan.model.as_deref()) else {
+        return;
+    };
+    let statements = step.statements(model).len();
     tracing::info!(
         resource = desired.resource,
-        postgres_statements = done.postgres.len(),
-        clickhouse_statements = done.clickhouse.len(),
-        "model applied"
+        statements,
+        step = step.name(),
+        "step carried out"
     );
-    if !done.repaired.is_empty() {
+    // Closing the fence comes before everything else.
+    if !plan.repaired.is_empty() {
         let note = format!(
             "the fence between tenants was open and has been closed: {}",
-            done.repaired.join(", ")
+            plan.repaired.join(", ")
         );
         tracing::error!(
             resource = desired.resource,
-            open = done.repaired.join(", "),
+            open = plan.repaired.join(", "),
             "fence repaired"
         );
         events::publish(
@@ -309,9 +317,11 @@ async fn tell(resource: &ModuleModel, desired: &Desired, done: &Plan, context: &
             &note,
         )
         .await;
-    }
-    if !done.postgres.is_empty() {
-        let note = format!("{} statements were run in PostgreSQL", done.postgres.len());
+    } else if matches!(step, Step::Transaction { .. }) && statements > 0 {
+        let note = format!(
+            "{statements} statements were run in PostgreSQL ({})",
+            step.name()
+        );
         events::publish(
             &context.recorder,
             resource,
@@ -377,11 +387,13 @@ async fn remove(
     Ok(Action::await_change())
 }
 
-fn full_name(desired: &Desired) -> String {
+/// `module.model`.
+pub(super) fn full_name(desired: &Desired) -> String {
     let name = desired.model.name();
     format!("{}.{}", name.module.as_str(), name.model.as_str())
 }
 
-fn object_ref(resource: &ModuleModel) -> ObjectRef<Guarded<ModuleModel>> {
+/// For those who wake it.
+pub(super) fn object_ref(resource: &ModuleModel) -> ObjectRef<Guarded<ModuleModel>> {
     ObjectRef::new(&resource.name_any()).within(&resource.namespace().unwrap_or_default())
 }

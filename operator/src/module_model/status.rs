@@ -1,9 +1,19 @@
 //! The conditions of a ModuleModel, computed from a look at both databases after the plan was carried out.
 
-use crds::{ConditionType, ModuleModelStatus, Reason, condition::State, status::MigrationsStatus};
+use std::collections::BTreeMap;
+
+use crds::{
+    ConditionType, ModuleModelStatus, Reason,
+    condition::State,
+    status::{MigrationsStatus, RolloutStatus, RolloutStep},
+};
 use sql::clickhouse::table_name;
 
-use super::{apply::Look, build::Plan, validate::Desired};
+use super::{
+    apply::{Done, Look},
+    build::{Phase, Plan, Step},
+    validate::Desired,
+};
 use crate::{
     error::Error,
     plane::{Capture, Plane},
@@ -22,9 +32,44 @@ pub const STAGES: [ConditionType; 7] = [
     ConditionType::Drifted,
 ];
 
-/// The stages after everything was carried out; `plan` is what a look finds still to be done, which is nothing but
-/// drift.
-pub fn stages(plane: &Plane, desired: &Desired, look: &Look, plan: &Plan) -> Vec<Stage> {
+/// Names in `status.rollout.waitingFor`.
+const WAITING_FOR_MAX: usize = 8;
+
+fn rollout(step: &Step) -> RolloutStatus {
+    let at = |step| RolloutStatus {
+        step,
+        waiting_for_revision: None,
+        waiting_for: Vec::new(),
+    };
+    match step {
+        Step::Backfill { .. } => at(RolloutStep::Backfill),
+        Step::Acknowledge {
+            revision,
+            waiting_for,
+        } => RolloutStatus {
+            waiting_for_revision: *revision,
+            waiting_for: waiting_for.iter().take(WAITING_FOR_MAX).cloned().collect(),
+            ..at(RolloutStep::Acknowledge)
+        },
+        Step::ClickHouse { phase, .. }
+        | Step::Transaction { phase, .. }
+        | Step::Concurrently { phase, .. } => at(match phase {
+            Phase::Contract => RolloutStep::Contract,
+            Phase::Expand | Phase::Publish => RolloutStep::Expand,
+        }),
+        Step::Validate { .. } => at(RolloutStep::Expand),
+    }
+}
+
+/// The stages after what could be done was done; `plan` is what a look finds still to be done, and `stopped` what it
+/// waits for.
+pub fn stages(
+    plane: &Plane,
+    desired: &Desired,
+    look: &Look,
+    plan: &Plan,
+    stopped: &Done,
+) -> Vec<Stage> {
     let model = &desired.model;
     let name = model.name();
     let table = format!("{}.{}", name.module.as_str(), name.model.as_str());
@@ -52,7 +97,17 @@ pub fn stages(plane: &Plane, desired: &Desired, look: &Look, plan: &Plan) -> Vec
             "permissions are missing",
         )
     };
-    let published = look.observed.published.as_ref().filter(|_| !plan.publish);
+    let publishes = |s: &Step| {
+        matches!(
+            s,
+            Step::Transaction {
+                phase: Phase::Publish,
+                ..
+            }
+        )
+    };
+    let pending = plan.steps.iter().any(publishes);
+    let published = look.observed.published.as_ref().filter(|_| !pending);
     let published = match published {
         Some(p) => Stage::reached(
             ConditionType::CatalogPublished,
@@ -64,36 +119,72 @@ pub fn stages(plane: &Plane, desired: &Desired, look: &Look, plan: &Plan) -> Vec
             "not published yet",
         ),
     };
-    let schema = if plan.postgres.is_empty() && plan.validate.is_empty() {
-        Stage::reached(
-            ConditionType::SchemaApplied,
-            format!("table {table} is as the spec says"),
-        )
-    } else {
-        Stage::missing(
-            ConditionType::SchemaApplied,
-            Reason::Progressing,
-            format!("table {table} is being changed"),
-        )
-    };
+    let schema = schema(&table, plan, stopped);
     vec![
         schema,
         isolation,
         permissions,
-        analytics(plane, desired, plan),
+        analytics(plane, desired, look, plan),
         capture(plane, desired, plan),
         published,
         drifted(plan),
     ]
 }
 
-fn analytics(plane: &Plane, desired: &Desired, plan: &Plan) -> Stage {
+fn schema(table: &str, plan: &Plan, stopped: &Done) -> Stage {
+    let kind = ConditionType::SchemaApplied;
+    match stopped {
+        Done::Waiting {
+            revision,
+            waiting_for,
+        } => Stage::missing(
+            kind,
+            Reason::WaitingForProxies,
+            format!(
+                "revision {revision} is not acknowledged by {} yet; one that is not seen for 30 s does not count",
+                waiting_for.join(", ")
+            ),
+        ),
+        Done::Backfilling(progress) => {
+            let mut message = format!("field {}: {} rows so far", progress.field, progress.rows);
+            if let Some(paused) = progress.paused {
+                message = format!("{message}; it waits because {}", paused.as_str());
+            }
+            Stage::missing(kind, Reason::Backfilling, message)
+        }
+        Done::Snapshot => {
+            let message = "an index waits until change capture has read its initial snapshot";
+            Stage::missing(kind, Reason::Progressing, message)
+        }
+        Done::Nothing | Done::Step(_) if plan.steps.iter().all(in_clickhouse) => {
+            Stage::reached(kind, format!("table {table} is as the spec says"))
+        }
+        Done::Nothing | Done::Step(_) => Stage::missing(
+            kind,
+            Reason::Progressing,
+            format!("table {table} is being changed"),
+        ),
+    }
+}
+
+fn in_clickhouse(step: &Step) -> bool {
+    matches!(step, Step::ClickHouse { .. })
+}
+
+fn analytics(plane: &Plane, desired: &Desired, look: &Look, plan: &Plan) -> Stage {
     let kind = ConditionType::AnalyticsReady;
     if !desired.model.analytics() {
         Stage::disabled(kind)
     } else if !plan.drift.analytics.is_empty() {
         Stage::missing(kind, Reason::DriftDetected, plan.drift.analytics.join("; "))
-    } else if plan.clickhouse.is_empty() {
+    } else if !look.observed.unsynced.is_empty() {
+        let columns: Vec<_> = look.observed.unsynced.iter().map(String::as_str).collect();
+        let message = format!(
+            "older rows are still on their way to ClickHouse: column {}",
+            columns.join(", ")
+        );
+        Stage::missing(kind, Reason::Backfilling, message)
+    } else if !plan.steps.iter().any(in_clickhouse) {
         let table = table_name(desired.model.name(), plane.generation);
         Stage::reached(
             kind,
@@ -175,6 +266,10 @@ pub fn stage_of(error: &Error) -> Stage {
 pub struct Facts {
     /// The catalogue's revision.
     pub revision: Option<i64>,
+    /// Fields whose column is called otherwise, as `field: column`.
+    pub columns: BTreeMap<String, String>,
+    /// How far a change has come; none when nothing is under way.
+    pub rollout: Option<RolloutStatus>,
     /// SQL files, where the spec names some.
     pub migrations: Option<MigrationsStatus>,
 }
@@ -185,15 +280,34 @@ impl Facts {
     pub fn merge(&mut self, other: Self) {
         let Self {
             revision,
+            columns,
+            rollout,
             migrations,
         } = other;
+        if self.revision.is_none() {
+            self.columns = columns;
+        }
         self.revision = self.revision.or(revision);
+        self.rollout = self.rollout.take().or(rollout);
         let left = |m: &Option<MigrationsStatus>| {
             m.as_ref().map(|m| (m.failed_version.is_some(), m.pending))
         };
         if left(&migrations) > left(&self.migrations) {
             self.migrations = migrations;
         }
+    }
+
+    /// What a look says.
+    pub fn looked(&mut self, look: &Look, plan: &Plan) {
+        let fields = look.previous.iter().flat_map(|p| &p.fields);
+        let own = |f: &&model::Field| f.column.is_some();
+        let columns = fields.filter(own).map(|f| {
+            let column = f.column();
+            (f.name.as_str().to_owned(), column.as_str().to_owned())
+        });
+        self.columns = columns.collect();
+        self.revision = look.observed.published.as_ref().map(|p| p.revision);
+        self.rollout = plan.steps.first().map(rollout);
     }
 
     /// Remembers the file that failed.
@@ -215,6 +329,11 @@ pub fn status(
     ModuleModelStatus {
         observed_generation: Some(generation),
         catalog_revision: facts.revision.or(before.catalog_revision),
+        columns: match looked {
+            true => facts.columns,
+            false => before.columns.clone(),
+        },
+        rollout: facts.rollout,
         migrations: match looked {
             true => facts.migrations,
             false => facts.migrations.or_else(|| before.migrations.clone()),

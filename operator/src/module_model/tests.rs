@@ -7,10 +7,10 @@ use model::{Draft, Generation};
 use serde_json::{Value, json};
 
 use super::{
-    build::{Plan, Rivals, build},
+    build::{Plan, Rivals, Step, build},
     observe::{
-        Grant, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint, ObservedModel,
-        ObservedPolicy, ObservedTable,
+        Grant, LedgerColumn, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint,
+        ObservedIndex, ObservedModel, ObservedPolicy, ObservedTable,
     },
     validate::{Desired, validate},
 };
@@ -63,12 +63,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
             "spec.fields[0].sensitive",
         ),
         (
-            "/fields/0",
-            "renamedFrom",
-            json!("name"),
-            "spec.fields[0].renamedFrom",
-        ),
-        (
             "/fields/3/references",
             "onDelete",
             json!("Cascade"),
@@ -88,12 +82,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
         ),
         (
             "",
-            "checks",
-            json!([{"name": "c", "expression": "amount >= 0"}]),
-            "spec.checks",
-        ),
-        (
-            "",
             "migrations",
             json!({"approval": "Manual"}),
             "spec.migrations.approval",
@@ -103,18 +91,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
             "migrations",
             json!({"approval": "Auto", "approvedPlan": "x"}),
             "spec.migrations.approvedPlan",
-        ),
-        (
-            "",
-            "migrations",
-            json!({"policy": {"allowDestructive": true}}),
-            "spec.migrations.policy.allowDestructive",
-        ),
-        (
-            "",
-            "migrations",
-            json!({"policy": {"allowDrop": ["title"]}}),
-            "spec.migrations.policy.allowDrop",
         ),
         ("", "softDelete", json!(false), "spec.softDelete"),
         (
@@ -194,6 +170,18 @@ fn what_contradicts_itself_is_refused_by_its_path() {
             "migrations",
             json!({"policy": {"lockTimeout": "0s"}}),
             "spec.migrations.policy.lockTimeout",
+        ),
+        (
+            "",
+            "checks",
+            json!([{"name": "c", "expression": "amount >= 0); drop table x"}]),
+            "spec.checks[0].expression: at character 13",
+        ),
+        (
+            "/fields/0",
+            "renamedFrom",
+            json!("amount"),
+            "spec.fields[0].renamedFrom",
         ),
     ];
     for (parent, key, value, path) in cases {
@@ -278,14 +266,27 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
         captured: model.streamed(),
         columns,
         constraints,
-        indexes: [
-            "deals__id__pkey",
-            "deals__by_stage",
-            "deals__one_title",
-            "deals__company_id__ref",
-        ]
-        .map(String::from)
-        .into(),
+        indexes: std::iter::once(ObservedIndex {
+            name: "deals__id__pkey".into(),
+            columns: vec!["tenant_id".into(), "id".into()],
+            unique: true,
+            predicate: None,
+            valid: true,
+        })
+        .chain(
+            ddl::index_shapes(model)
+                .into_iter()
+                .map(|shape| ObservedIndex {
+                    name: shape.name,
+                    columns: shape.columns,
+                    unique: shape.unique,
+                    predicate: shape.unique.then(|| ddl::LIVE_PRINTED.to_owned()),
+                    valid: true,
+                }),
+        )
+        .collect(),
+        triggers: BTreeSet::new(),
+        rows: 100,
         policies: vec![
             policy("septem_app", true, "septem_app", "true"),
             policy(
@@ -318,8 +319,15 @@ fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics) {
         ledger: model
             .fields()
             .iter()
-            .map(|f| f.name.as_str().to_owned())
+            .map(|f| LedgerColumn {
+                name: f.column().as_str().to_owned(),
+                definition: serde_json::to_value(&f.field_type).ok(),
+                ..LedgerColumn::default()
+            })
             .collect(),
+        waiting_for: Vec::new(),
+        unsynced: BTreeSet::new(),
+        snapshot_running: false,
         permissions: 3,
         references: BTreeSet::from(["companies".into()]),
     };
@@ -358,9 +366,44 @@ fn diff(
     )
 }
 
+/// What a plan does, a line a step; the statements of a transaction are told by [`statements`].
+fn steps(plan: &Plan) -> Vec<String> {
+    let name = |s: &Step| match s {
+        Step::Transaction {
+            document: Some(document),
+            ..
+        } if !document.filling().is_empty() => format!("{} (filling)", s.name()),
+        Step::Backfill { field, .. } => format!("backfill {}", field.column().as_str()),
+        Step::Concurrently { .. } | Step::Validate { .. } | Step::ClickHouse { .. } => {
+            let statements = s.statements(plan.model.as_deref().unwrap());
+            statements
+                .into_iter()
+                .map(|s| s.sql)
+                .collect::<Vec<_>>()
+                .join("; ")
+        }
+        _ => s.name().to_owned(),
+    };
+    plan.steps.iter().map(name).collect()
+}
+
+/// The statements for PostgreSQL of every transaction, in order.
+fn statements(plan: &Plan) -> Vec<String> {
+    let transactions = plan
+        .steps
+        .iter()
+        .filter(|s| matches!(s, Step::Transaction { .. }));
+    let model = plan.model.as_deref().unwrap();
+    transactions
+        .flat_map(|s| s.statements(model))
+        .map(|s| s.sql)
+        .collect()
+}
+
 #[test]
 fn what_is_as_desired_needs_nothing() {
-    assert_eq!(diff(spec(), |_, _| {}), Ok(Plan::default()));
+    let plan = diff(spec(), |_, _| {}).unwrap();
+    assert!(plan.is_empty() && plan.drift.is_empty(), "{plan:?}");
 }
 
 #[test]
@@ -376,170 +419,211 @@ fn a_new_model_is_created_and_captured_in_one_transaction() {
         Rivals::Exist,
     )
     .unwrap();
-    assert!(plan.publish);
-    assert!(
-        plan.clickhouse[0].starts_with("create table if not exists `septem_data`.`crm__deals__g1`")
-    );
+    let found = steps(&plan);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("create table if not exists `septem_data`.`crm__deals__g1`"));
+    assert_eq!(found[1], "publish");
+    let statements = statements(&plan);
     assert_eq!(
-        plan.postgres.first().unwrap(),
+        statements.first().unwrap(),
         "create schema if not exists \"crm\" authorization septem_owner"
     );
     assert_eq!(
-        plan.postgres.last().unwrap(),
+        statements.last().unwrap(),
         "alter publication platform_cdc add table \"crm\".\"deals\""
     );
 }
 
 #[test]
-fn additions_are_applied() {
-    let note = json!({"name": "note", "type": "text", "maxLength": 10, "default": "-"});
-    let plan = diff(with("/fields", "-", note), |_, _| {}).unwrap();
-    assert_eq!(
-        plan.postgres,
-        [
-            "alter table \"crm\".\"deals\" add column \"note\" text default '-'::text, add constraint \"deals__note__check\" check (char_length(\"note\") <= 10) not valid"
-        ]
-    );
-    assert_eq!(
-        plan.validate,
-        ["alter table \"crm\".\"deals\" validate constraint \"deals__note__check\""]
-    );
-    assert_eq!(plan.clickhouse.len(), 1);
-    assert!(plan.publish);
-
-    let contact = json!({"name": "contact_id", "type": "uuid", "references": {"module": "crm", "model": "contacts"}});
-    let plan = diff(with("/fields", "-", contact), |_, _| {}).unwrap();
-    assert_eq!((plan.postgres.len(), plan.validate.len()), (3, 1));
-
-    let plan = diff(
-        with("/fields/2", "values", json!(["open", "won", "lost"])),
-        |_, _| {},
-    )
-    .unwrap();
-    assert!(
-        plan.postgres[0]
-            .contains("drop constraint if exists \"deals__stage__check\", add constraint")
-    );
-    assert!(plan.clickhouse.is_empty());
-
-    // From 200 to 400 characters a row can have values out of line, and the old row has to be logged.
-    let plan = diff(with("/fields/0", "maxLength", json!(400)), |_, _| {}).unwrap();
-    assert_eq!(
-        plan.postgres.last().unwrap(),
-        "alter table \"crm\".\"deals\" replica identity full"
-    );
-
-    for (parent, key, value) in [
-        ("", "autoApi", json!(false)),
-        ("", "limits", json!({"maxPageSize": 10})),
-    ] {
-        let plan = diff(with(parent, key, value), |_, _| {}).unwrap();
-        assert!(
-            plan.publish && plan.postgres.is_empty() && plan.clickhouse.is_empty(),
-            "{key}"
-        );
-    }
+fn every_kind_of_change_is_these_steps() {
+    let policy = json!({"policy": {"allowDestructive": true, "allowDrop": ["amount"]}});
+    let change = |parent: &str, key: &str, value: Value| {
+        let mut spec = with(parent, key, value);
+        spec["migrations"] = policy.clone();
+        spec
+    };
+    let field = |value: Value| change("/fields", "-", value);
+    let mut dropped = change("", "autoApi", json!(true));
+    dropped["fields"].as_array_mut().unwrap().remove(1);
+    let mut renamed = change("/fields/0", "name", json!("headline"));
+    renamed["fields"][0]["renamedFrom"] = json!("title");
+    renamed["unique"][0]["fields"] = json!(["headline"]);
+    let mut retyped = change("/fields/1", "type", json!("text"));
+    retyped["fields"][1] =
+        json!({"name": "amount", "type": "text", "required": true, "default": "none"});
+    let mut reference = change("", "autoApi", json!(true));
+    reference["fields"][3]
+        .as_object_mut()
+        .unwrap()
+        .remove("references");
+    let cases = [
+        (
+            "a nullable field with a bound and a constant default",
+            field(json!({"name": "note", "type": "text", "maxLength": 10, "default": "-"})),
+        ),
+        (
+            "a field with the moment of its creation",
+            field(
+                json!({"name": "seen_at", "type": "timestamp", "default": "now", "required": true}),
+            ),
+        ),
+        (
+            "a required field without a default",
+            field(json!({"name": "flag", "type": "bool", "required": true})),
+        ),
+        (
+            "a reference",
+            field(
+                json!({"name": "contact_id", "type": "uuid", "references": {"module": "crm", "model": "contacts"}}),
+            ),
+        ),
+        (
+            "a longer text",
+            change("/fields/0", "maxLength", json!(400)),
+        ),
+        (
+            "a shorter text",
+            change("/fields/0", "maxLength", json!(100)),
+        ),
+        (
+            "more values",
+            change("/fields/2", "values", json!(["open", "won", "lost"])),
+        ),
+        (
+            "fewer values",
+            change("/fields/2", "values", json!(["open"])),
+        ),
+        ("more digits", change("/fields/1", "precision", json!(14))),
+        ("fewer digits", change("/fields/1", "precision", json!(10))),
+        (
+            "another default",
+            change("/fields/0", "default", json!("x")),
+        ),
+        (
+            "not required any more",
+            change("/fields/0", "required", json!(false)),
+        ),
+        (
+            "required with a default",
+            change("/fields/1", "required", json!(true)),
+        ),
+        ("dropped", dropped),
+        ("renamed", renamed),
+        ("of another type", retyped),
+        ("no reference any more", reference),
+        (
+            "another target",
+            change(
+                "/fields/3",
+                "references",
+                json!({"module": "crm", "model": "people"}),
+            ),
+        ),
+        (
+            "a new index",
+            change(
+                "/indexes",
+                "-",
+                json!({"name": "by_title", "fields": ["title"]}),
+            ),
+        ),
+        (
+            "another index",
+            change(
+                "",
+                "indexes",
+                json!([{"name": "by_stage", "fields": ["title"]}]),
+            ),
+        ),
+        ("no index any more", change("", "indexes", json!([]))),
+        (
+            "a new unique",
+            change(
+                "/unique",
+                "-",
+                json!({"name": "other", "fields": ["amount"]}),
+            ),
+        ),
+    ];
+    let told: Vec<_> = cases
+        .into_iter()
+        .map(|(what, next)| {
+            let plan = diff(next, |_, _| {}).unwrap();
+            let proofs: Vec<_> = plan
+                .steps
+                .iter()
+                .flat_map(|s| match s {
+                    Step::Transaction { proofs, .. } => proofs
+                        .iter()
+                        .map(|p| format!("{}: n rows {}", p.path, p.refusal))
+                        .collect::<Vec<_>>(),
+                    _ => Vec::new(),
+                })
+                .collect();
+            format!(
+                "# {what}{}\n{}\n  {}\n  proofs: {proofs:?}\n",
+                if plan.is_destructive() {
+                    " (destructive)"
+                } else {
+                    ""
+                },
+                steps(&plan).join("\n"),
+                statements(&plan).join("\n  ")
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
 }
 
 #[test]
-fn everything_else_on_an_existing_table_is_refused_by_its_path() {
-    let field = |value: Value| with("/fields", "-", value);
+fn what_would_lose_values_is_refused_by_its_path() {
     let mut fewer = spec();
     fewer["fields"].as_array_mut().unwrap().remove(1);
-    let destructive = diff(fewer, |_, _| {}).unwrap_err();
-    assert_eq!(
-        (destructive.condition, destructive.reason),
-        (ConditionType::SchemaApplied, Reason::DestructiveChange)
-    );
-    assert!(destructive.message.contains("amount"));
-
-    let mut without_index = spec();
-    without_index["indexes"] = json!([]);
     let cases = [
-        (
-            field(json!({"name": "a", "type": "bool", "required": true})),
-            "spec.fields[4].required",
-        ),
-        (
-            field(json!({"name": "a", "type": "timestamp", "default": "now"})),
-            "spec.fields[4].default",
-        ),
-        (
-            field(json!({"name": "a", "type": "uuid", "default": "generate"})),
-            "spec.fields[4].default",
-        ),
-        (
-            with("/fields/0", "required", json!(false)),
-            "spec.fields[0].required",
-        ),
+        (fewer, "spec.fields: amount"),
         (
             with("/fields/0", "maxLength", json!(100)),
             "spec.fields[0].maxLength",
         ),
         (
-            with("/fields/0", "default", json!("x")),
-            "spec.fields[0].default",
+            with("/fields/1", "precision", json!(10)),
+            "spec.fields[1].type",
         ),
         (
-            with("/fields/1", "precision", json!(14)),
-            "spec.fields[1].precision",
+            with("/fields/1", "required", json!(true)),
+            "spec.fields[1].required",
         ),
         (
-            with("/fields/2", "values", json!(["open", "lost"])),
+            with("/fields/2", "values", json!(["open"])),
             "spec.fields[2].values",
-        ),
-        (
-            with(
-                "/fields/3",
-                "references",
-                json!({"module": "crm", "model": "people"}),
-            ),
-            "spec.fields[3].references",
-        ),
-        (
-            with(
-                "",
-                "indexes",
-                json!([{"name": "by_stage", "fields": ["title"]}]),
-            ),
-            "spec.indexes[0].fields",
-        ),
-        (
-            with(
-                "/indexes",
-                "-",
-                json!({"name": "by_title", "fields": ["title"]}),
-            ),
-            "spec.indexes[1]",
-        ),
-        (
-            with(
-                "/unique",
-                "-",
-                json!({"name": "other", "fields": ["amount"]}),
-            ),
-            "spec.unique[1]",
-        ),
-        (without_index, "spec.indexes"),
-        (
-            with("/analytics", "enabled", json!(false)),
-            "spec.analytics.enabled",
         ),
     ];
     for (next, path) in cases {
         let refusal = diff(next, |_, _| {}).unwrap_err();
         assert_eq!(
-            refusal.reason,
-            Reason::NotYetSupported,
-            "{path}: {}",
-            refusal.message
+            (refusal.condition, refusal.reason),
+            (ConditionType::SchemaApplied, Reason::DestructiveChange),
+            "{path}"
         );
+        assert!(refusal.message.starts_with(path), "{}", refusal.message);
         assert!(
-            refusal.message.starts_with(path),
-            "{path}: {}",
+            refusal.message.contains("nothing was changed"),
+            "{}",
             refusal.message
         );
     }
+    let refusal = diff(with("/analytics", "enabled", json!(false)), |_, _| {}).unwrap_err();
+    assert_eq!(refusal.reason, Reason::NotYetSupported);
+    let mut retyped = spec();
+    retyped["fields"][1] = json!({"name": "amount", "type": "date"});
+    let refusal = diff(retyped, |_, _| {}).unwrap_err();
+    assert!(
+        refusal
+            .message
+            .starts_with("spec.fields[1].type: values of type decimal cannot become date"),
+        "{}",
+        refusal.message
+    );
 }
 
 #[test]
@@ -571,13 +655,7 @@ fn a_retained_model_is_adopted_by_its_next_resource() {
         (published.served, published.resource_uid) = (false, "u0".into());
         o.permissions = 0;
     });
-    assert_eq!(
-        plan,
-        Ok(Plan {
-            publish: true,
-            ..Plan::default()
-        })
-    );
+    assert_eq!(steps(&plan.unwrap()), ["publish"]);
 }
 
 #[test]
@@ -605,7 +683,7 @@ fn an_open_fence_is_closed() {
         let plan = diff(spec(), |o, _| open(o.table.as_mut().unwrap())).unwrap();
         assert!(!plan.repaired.is_empty(), "{i}");
         assert!(
-            plan.postgres
+            statements(&plan)
                 .iter()
                 .any(|s| s.contains("force row level security")),
             "{i}"
@@ -618,7 +696,7 @@ fn an_open_fence_is_closed() {
             privilege: "SELECT".into(),
         });
     });
-    assert_eq!(plan, Ok(Plan::default()));
+    assert!(plan.unwrap().is_empty());
 }
 
 #[test]
@@ -637,7 +715,7 @@ fn what_somebody_changed_by_hand_is_drift_and_stays() {
     });
     assert_eq!(extra.extra, ["column mine"]);
     let missing = drift(|t| {
-        t.indexes.remove("deals__by_stage");
+        t.indexes.retain(|i| i.name != "deals__by_stage");
         t.constraints.retain(|c| c.name != "deals__title__check");
     });
     assert_eq!(
@@ -651,7 +729,7 @@ fn what_somebody_changed_by_hand_is_drift_and_stays() {
     assert!(drift(|t| t.captured = false).uncaptured);
 
     let plan = diff(spec(), |_, a| a.columns.clear()).unwrap();
-    assert!(plan.clickhouse.is_empty() && !plan.drift.analytics.is_empty());
+    assert!(plan.is_empty() && !plan.drift.analytics.is_empty());
 }
 
 #[test]
@@ -677,7 +755,7 @@ fn a_table_is_captured_while_something_follows_it() {
             rivals,
         );
         let plan = plan.unwrap();
-        assert_eq!(plan.postgres, expected);
+        assert_eq!(statements(&plan), expected);
         plan
     };
     let (lock, add, drop) = (
@@ -693,7 +771,7 @@ fn a_table_is_captured_while_something_follows_it() {
     assert!(check(told(), false, told(), &[]).drift.uncaptured);
     check(of(true, &[]), true, of(true, &["AfterCreate"]), &[]);
     let before = check(of(false, &[]), false, asked(), &[]);
-    assert!(before.publish);
+    assert_eq!(steps(&before), ["publish"]);
 }
 
 #[test]
@@ -704,44 +782,130 @@ fn a_killed_run_is_continued() {
         a.columns.push(("note".into(), "Nullable(Int64)".into()));
     })
     .unwrap();
-    assert_eq!((plan.clickhouse.len(), plan.postgres.len()), (0, 1));
+    assert_eq!(steps(&plan), ["publish"]);
     // The transaction was committed, the constraint not yet proven.
     let plan = diff(spec(), |o, _| {
         o.table.as_mut().unwrap().constraints[0].validated = false
     })
     .unwrap();
     assert_eq!(
-        plan.validate,
+        steps(&plan),
         ["alter table \"crm\".\"deals\" validate constraint \"deals__title__check\""]
     );
-    assert!(!plan.publish);
     // ClickHouse has an empty table of a run that got no further.
     let desired = desired(spec());
     let (_, _, mut analytics) = applied(&desired);
+    let of_nothing = |analytics: &ObservedAnalytics| {
+        build(
+            &desired,
+            &Observed::default(),
+            None,
+            Some(analytics),
+            Generation(1),
+            Rivals::Exist,
+        )
+    };
     analytics.has_rows = false;
-    let plan = build(
-        &desired,
-        &Observed::default(),
-        None,
-        Some(&analytics),
-        Generation(1),
-        Rivals::Exist,
-    )
-    .unwrap();
-    assert!(plan.clickhouse.is_empty() && plan.publish);
+    assert_eq!(steps(&of_nothing(&analytics).unwrap()), ["publish"]);
     // With rows it is somebody's earlier database.
     analytics.has_rows = true;
-    let refusal = build(
-        &desired,
-        &Observed::default(),
-        None,
-        Some(&analytics),
-        Generation(1),
-        Rivals::Exist,
-    )
-    .unwrap_err();
+    let refusal = of_nothing(&analytics).unwrap_err();
     assert_eq!(
         (refusal.condition, refusal.reason),
         (ConditionType::AnalyticsReady, Reason::NameConflict)
     );
+}
+
+#[test]
+fn what_is_retired_waits_for_those_who_use_it() {
+    let wait = |waiting: &[&str]| {
+        diff(spec(), |o, a| {
+            o.ledger.push(LedgerColumn {
+                name: "note".into(),
+                ..LedgerColumn::default()
+            });
+            o.waiting_for = waiting.iter().map(|w| (*w).to_owned()).collect();
+            a.columns.push(("note".into(), "Nullable(String)".into()));
+        })
+        .unwrap()
+    };
+    let gone = "alter table `septem_data`.`crm__deals__g1` drop column if exists `note`";
+    assert_eq!(steps(&wait(&[])), ["contract", gone]);
+    let plan = wait(&["proxy-1"]);
+    assert_eq!(steps(&plan), ["acknowledge", "contract", gone]);
+    assert_eq!(
+        plan.steps[0],
+        Step::Acknowledge {
+            revision: Some(1),
+            waiting_for: vec!["proxy-1".into()]
+        }
+    );
+    assert!(plan.is_destructive());
+}
+
+#[test]
+fn a_change_that_is_given_up_is_taken_back() {
+    let plan = diff(spec(), |o, _| {
+        let table = o.table.as_mut().unwrap();
+        for name in [
+            "_new__deals__title__check__0123456789abcdef",
+            "deals__amount__required",
+        ] {
+            table.constraints.push(ObservedConstraint {
+                name: name.into(),
+                definition: "CHECK (…)".into(),
+                validated: false,
+            });
+        }
+        table.indexes.push(ObservedIndex {
+            name: "_new__deals__by_stage__0123456789abcdef".into(),
+            ..ObservedIndex::default()
+        });
+        table.columns.push(ObservedColumn {
+            name: "amount__2".into(),
+            type_: "bigint".into(),
+            not_null: false,
+        });
+        o.ledger.push(LedgerColumn {
+            name: "amount__2".into(),
+            source: Some("amount".into()),
+            ..LedgerColumn::default()
+        });
+    })
+    .unwrap();
+    assert_eq!(
+        steps(&plan),
+        [
+            "drop index concurrently if exists \"crm\".\"_new__deals__by_stage__0123456789abcdef\"",
+            "publish",
+            "acknowledge",
+            "contract"
+        ]
+    );
+    assert_eq!(
+        statements(&plan),
+        [
+            "alter table \"crm\".\"deals\" drop constraint if exists \"_new__deals__title__check__0123456789abcdef\"",
+            "alter table \"crm\".\"deals\" drop constraint if exists \"deals__amount__required\"",
+            "drop trigger if exists \"_sync__deals__amount__2\" on \"crm\".\"deals\"",
+            "drop function if exists \"crm\".\"_sync__deals__amount__2\"()",
+            "alter table \"crm\".\"deals\" alter column \"amount\" set default '0'::numeric(12,2)",
+            "alter table \"crm\".\"deals\" drop column if exists \"amount__2\"",
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_a_column_had_is_never_used_again() {
+    let note = json!({"name": "note", "type": "int64"});
+    let plan = diff(with("/fields", "-", note), |o, _| {
+        o.ledger.push(LedgerColumn {
+            name: "note".into(),
+            dropped: true,
+            ..LedgerColumn::default()
+        });
+    })
+    .unwrap();
+    let model = plan.model.unwrap();
+    assert_eq!(model.field("note").unwrap().column().as_str(), "note__2");
 }

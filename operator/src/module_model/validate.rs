@@ -1,6 +1,9 @@
 //! From what people wrote to a checked model, or to a sentence that says what to change.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crds::{
     ModuleModel, ModuleModelSpec, Reason,
@@ -9,8 +12,8 @@ use crds::{
 };
 use kube::ResourceExt as _;
 use model::{
-    Draft, FailurePolicy, Field, FieldType, Hook, HookEvent, Ident, Index, ModelName, Reference,
-    ScalarType, hook::HOOK_TIMEOUT_MS_DEFAULT, module_model::PAGE_SIZE_MAX_DEFAULT,
+    Check, Draft, FailurePolicy, Field, FieldType, Hook, HookEvent, Ident, Index, ModelName,
+    Reference, ScalarType, hook::HOOK_TIMEOUT_MS_DEFAULT, module_model::PAGE_SIZE_MAX_DEFAULT,
 };
 
 use crate::{postgres::Timeouts, report::Refusal};
@@ -30,6 +33,35 @@ pub struct Desired {
     pub timeouts: Timeouts,
     /// ConfigMaps of its namespace that hold SQL files.
     pub file_maps: Vec<String>,
+    /// What a change may do.
+    pub policy: Policy,
+    /// The name that a field had before, by its name now.
+    pub renamed: BTreeMap<Ident, Ident>,
+}
+
+/// What a change may do to data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether values may be refused or lost that are allowed now.
+    pub allow_destructive: bool,
+    /// Fields that may be dropped with their values.
+    pub allow_drop: BTreeSet<String>,
+}
+
+impl Desired {
+    /// The same without what some fields refer to, for as long as that is not there.
+    pub fn without_references(&self, fields: &BTreeSet<Ident>) -> Result<Self, Refusal> {
+        let mut draft = Draft::from(self.model.clone());
+        for field in draft.fields.iter_mut().filter(|f| fields.contains(&f.name)) {
+            field.references = None;
+        }
+        let model = model::ModuleModel::try_from(draft)
+            .map_err(|invalid| Refusal::of_spec(Reason::InvalidModel, invalid.to_string()))?;
+        Ok(Self {
+            model,
+            ..self.clone()
+        })
+    }
 }
 
 /// Checks everything that the resource alone can tell.
@@ -60,7 +92,36 @@ pub fn validate(resource: &ModuleModel) -> Result<Desired, Refusal> {
         uid: resource.uid().unwrap_or_default(),
         timeouts: timeouts_of(spec)?,
         file_maps: file_maps_of(spec),
+        policy: policy_of(spec),
+        renamed: renamed_of(spec)?,
     })
+}
+
+fn policy_of(spec: &ModuleModelSpec) -> Policy {
+    let policy = spec.migrations.as_ref().and_then(|m| m.policy.as_ref());
+    Policy {
+        allow_destructive: policy.is_some_and(|p| p.allow_destructive),
+        allow_drop: policy.map_or_else(BTreeSet::new, |p| p.allow_drop.iter().cloned().collect()),
+    }
+}
+
+fn renamed_of(spec: &ModuleModelSpec) -> Result<BTreeMap<Ident, Ident>, Refusal> {
+    let mut renamed: BTreeMap<Ident, Ident> = BTreeMap::new();
+    for (i, field) in spec.fields.iter().enumerate() {
+        let Some(from) = &field.renamed_from else {
+            continue;
+        };
+        let path = format!("spec.fields[{i}].renamedFrom");
+        let (name, from) = (ident(&field.name, &path)?, ident(from, &path)?);
+        if spec.fields.iter().any(|f| f.name == from.as_str()) {
+            return Err(invalid(&path, "names a field that is still there"));
+        }
+        if renamed.values().any(|other| *other == from) {
+            return Err(invalid(&path, "is claimed by two fields"));
+        }
+        renamed.insert(name, from);
+    }
+    Ok(renamed)
 }
 
 /// Paths of what is in the schema and has no behaviour yet: refused by name, never silently ignored.
@@ -74,7 +135,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
     for (i, field) in spec.fields.iter().enumerate() {
         let path = |name: &str| format!("spec.fields[{i}].{name}");
         refuse(field.type_ == FieldTypeName::Vector, &path("type"));
-        refuse(field.renamed_from.is_some(), &path("renamedFrom"));
         refuse(field.sensitive, &path("sensitive"));
         if let Some(reference) = &field.references {
             refuse(
@@ -84,7 +144,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
             refuse(reference.module != spec.module, &path("references.module"));
         }
     }
-    refuse(!spec.checks.is_empty(), "spec.checks");
     if let Some(migrations) = &spec.migrations {
         refuse(
             migrations.approval != Approval::Auto,
@@ -96,15 +155,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
                 .as_deref()
                 .is_some_and(|p| !p.is_empty()),
             "spec.migrations.approvedPlan",
-        );
-        let policy = migrations.policy.as_ref();
-        refuse(
-            policy.is_some_and(|p| p.allow_destructive),
-            "spec.migrations.policy.allowDestructive",
-        );
-        refuse(
-            policy.is_some_and(|p| !p.allow_drop.is_empty()),
-            "spec.migrations.policy.allowDrop",
         );
     }
     refuse(!spec.soft_delete, "spec.softDelete");
@@ -150,11 +200,23 @@ fn draft_of(spec: &ModuleModelSpec) -> Result<Draft, Refusal> {
         filling: Vec::new(),
         indexes: indexes_of(&spec.indexes, "spec.indexes")?,
         unique: indexes_of(&spec.unique, "spec.unique")?,
+        checks: checks_of(&spec.checks)?,
         auto_api: spec.auto_api,
         analytics: spec.analytics.as_ref().is_some_and(|a| a.enabled),
         max_page_size: page,
         hooks: hooks_of(&spec.hooks)?,
     })
+}
+
+/// Expressions are read with the model.
+fn checks_of(list: &[crds::module_model::CheckSpec]) -> Result<Vec<Check>, Refusal> {
+    let check = |(i, spec): (usize, &crds::module_model::CheckSpec)| {
+        Ok(Check {
+            name: ident(&spec.name, &format!("spec.checks[{i}].name"))?,
+            expression: spec.expression.clone(),
+        })
+    };
+    list.iter().enumerate().map(check).collect()
 }
 
 /// URLs and the bounds of timeouts are checked with the model.

@@ -17,6 +17,10 @@ const SHARD: &str = "default";
 /// Between two statements there is at most a call of ClickHouse or Connect (30 s).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// A statement that reads a whole table, or builds an index over it, ends by then: a table that takes longer needs its
+/// index made by hand.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(3_600);
+
 /// How long one statement may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
@@ -43,6 +47,7 @@ impl Default for Timeouts {
 pub struct Fenced {
     conn: PgConnection,
     epoch: i64,
+    timeouts: Timeouts,
     /// Our own reconciles queue here, in order, instead of timing out on each other's lock.
     _turn: OwnedMutexGuard<()>,
 }
@@ -77,6 +82,7 @@ impl Fenced {
         let mut fenced = Self {
             conn,
             epoch,
+            timeouts,
             _turn: turn,
         };
         require_epoch(&mut fenced.conn, epoch).await?;
@@ -84,14 +90,61 @@ impl Fenced {
     }
 
     /// Commits and begins again under the same lock, for what must not share a transaction with what came before.
-    pub async fn commit_and_begin(mut self) -> Result<Self, Error> {
-        for statement in ["commit", "begin"] {
+    pub async fn commit_and_begin(self) -> Result<Self, Error> {
+        self.end_and_begin("commit").await
+    }
+
+    /// Gives up what was done, after an error of a statement too, and begins again under the same lock.
+    pub async fn rollback_and_begin(self) -> Result<Self, Error> {
+        self.end_and_begin("rollback").await
+    }
+
+    async fn end_and_begin(mut self, end: &str) -> Result<Self, Error> {
+        for statement in [end, "begin"] {
             execute(&mut self.conn, statement)
                 .await
                 .map_err(Error::postgres("the commit"))?;
         }
         require_epoch(&mut self.conn, self.epoch).await?;
         Ok(self)
+    }
+
+    /// Lets the statements that follow read whole tables, or no longer.
+    pub async fn allow_scans(&mut self, allowed: bool) -> Result<(), Error> {
+        let limit = if allowed {
+            SCAN_TIMEOUT.max(self.timeouts.statement)
+        } else {
+            self.timeouts.statement
+        };
+        let statement = format!("set local statement_timeout = {}", limit.as_millis());
+        execute(&mut self.conn, &statement)
+            .await
+            .map_err(Error::postgres("a time limit"))
+    }
+
+    /// Runs a statement that no transaction may hold, such as CREATE INDEX CONCURRENTLY, and ends. The lock on the
+    /// database is held throughout, and the epoch is ours before it and after it; a successor that comes meanwhile waits
+    /// for the lock. It waits for other sessions without limit of its own: each of them may be an ordinary long
+    /// transaction, and giving up would leave an invalid index.
+    pub async fn run_outside(mut self, statement: &str, doing: &'static str) -> Result<(), Error> {
+        let scan = SCAN_TIMEOUT.max(self.timeouts.statement);
+        let prepare = [
+            "commit".to_owned(),
+            "set lock_timeout = 0".to_owned(),
+            format!("set statement_timeout = {}", scan.as_millis()),
+        ];
+        for before in prepare {
+            execute(&mut self.conn, &before)
+                .await
+                .map_err(Error::postgres("the commit"))?;
+        }
+        require_epoch(&mut self.conn, self.epoch).await?;
+        execute(&mut self.conn, statement)
+            .await
+            .map_err(Error::postgres(doing))?;
+        require_epoch(&mut self.conn, self.epoch).await?;
+        let _ = self.conn.close().await;
+        Ok(())
     }
 
     /// The connection inside the transaction.

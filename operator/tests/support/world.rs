@@ -375,6 +375,47 @@ impl World {
             .unwrap();
     }
 
+    /// Says that ClickHouse has seen everything of today: nobody carries events here.
+    pub async fn everything_is_synced(&self) {
+        self.run("insert into platform.last_sync values (1, now() + interval '1 day') on conflict (generation) do update set last_sync_at = excluded.last_sync_at")
+            .await;
+    }
+
+    /// Starts the operator's own binary, with failpoints such as `publish-before=return`.
+    pub fn start_binary(&self, failpoints: &str) -> std::process::Child {
+        std::process::Command::new(env!("CARGO_BIN_EXE_septem-operator"))
+            .env("FAILPOINTS", failpoints)
+            .env("SEPTEM_OPERATOR_LISTEN", "127.0.0.1:0")
+            .env("SEPTEM_OPERATOR_DATA_PLANES", &self.name)
+            .env("SEPTEM_OPERATOR_CLASS", &self.name)
+            .env(
+                "SEPTEM_OPERATOR_EVENTS_TOPIC",
+                format!("{}.events", self.name),
+            )
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Runs the operator's binary until it kills itself at that failpoint.
+    pub async fn dies_at(&self, failpoint: &str) {
+        let mut child = self.start_binary(failpoint);
+        let started = std::time::Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(!status.success(), "{failpoint}: {status}");
+                return;
+            }
+            if started.elapsed() > Duration::from_secs(60) {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("{failpoint} was never reached");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The text that ClickHouse answers its administrator.
     pub async fn clickhouse(&self, query: String) -> String {
         let answer = self

@@ -3,7 +3,7 @@
 use model::ModuleModel;
 use sql::postgres::{
     RECORD_BYTES_MAX,
-    ddl::{check_name, primary_key_name, reference_name, unique_name},
+    ddl::{check_name, condition_name, primary_key_name, reference_name, unique_name},
     insert::Key,
 };
 
@@ -81,10 +81,18 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
                     FieldCode::InvalidValue,
                     "is not allowed",
                 )]),
-                None => Problem::new(
-                    ProblemKind::Validation,
-                    "A value is not one that the model can hold.",
-                ),
+                None => {
+                    let checks = model.checks().iter();
+                    let mut broken =
+                        checks.filter(|c| Some(condition_name(model.name(), c)) == constraint);
+                    let detail = match broken.next() {
+                        Some(check) => {
+                            format!("The record does not fulfil check {}.", check.name.as_str())
+                        }
+                        None => "A value is not one that the model can hold.".into(),
+                    };
+                    Problem::new(ProblemKind::Validation, detail)
+                }
             }
         }
         DatabaseError::StaleSchema(_)

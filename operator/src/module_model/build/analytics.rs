@@ -1,20 +1,26 @@
 //! The table in ClickHouse.
 
 use crds::{ConditionType, Reason};
-use model::{Draft, Generation};
+use model::{Column, Draft, FieldType, Generation};
 use sql::clickhouse::{self, ddl};
 
-use super::{Desired, ObservedAnalytics, Plan};
+use super::{
+    Observed, ObservedAnalytics, Plan, Target,
+    step::{Lock, Statement},
+    target::Kind,
+    work::Work,
+};
 use crate::report::Refusal;
 
 pub(super) fn compare(
     plan: &mut Plan,
-    desired: &Desired,
+    work: &mut Work,
+    Target { model, fields }: &Target,
+    in_postgres: &Observed,
     previous: Option<&Draft>,
     observed: Option<&ObservedAnalytics>,
     generation: Generation,
 ) -> Result<(), Refusal> {
-    let model = &desired.model;
     if previous.is_some_and(|p| p.analytics != model.analytics()) {
         let message = "spec.analytics.enabled: switching it on an existing table is not supported";
         return Err(Refusal::of_spec(Reason::NotYetSupported, message));
@@ -29,7 +35,8 @@ pub(super) fn compare(
                 .analytics
                 .push("the table is gone: its rows need a new capture generation".into());
         } else {
-            plan.clickhouse.push(ddl::create_table(model, generation));
+            work.clickhouse
+                .push(of(ddl::create_table(model, generation)));
         }
         return Ok(());
     }
@@ -43,30 +50,69 @@ pub(super) fn compare(
             ),
         });
     }
-    let fields = || model.fields().iter().chain(model.filling());
     for column in model.captured_columns() {
         let wanted = clickhouse::column_type(&column.field_type, column.required);
-        match observed
+        let found = observed
             .columns
             .iter()
-            .find(|(name, _)| column.column.as_str() == name)
-        {
-            Some((_, found)) if *found == wanted => {}
-            Some((name, found)) => plan
+            .find(|(name, _)| column.column == **name);
+        match (
+            found,
+            model.fields().iter().find(|f| f.column() == column.column),
+        ) {
+            (Some((_, found)), _) if holds(found, &column) => {}
+            (Some((_, found)), Some(field)) if becomes(found, &column) => {
+                work.clickhouse
+                    .push(of(ddl::modify_column(model.name(), generation, field)));
+            }
+            (Some((name, found)), _) => plan
                 .drift
                 .analytics
                 .push(format!("column {name} is {found}, not {wanted}")),
-            None => match fields().find(|f| f.column() == column.column) {
-                Some(field) => {
-                    plan.clickhouse
-                        .push(ddl::add_column(model.name(), generation, field))
-                }
-                None => plan
-                    .drift
-                    .analytics
-                    .push(format!("column {} is gone", column.column.as_str())),
-            },
+            (None, Some(field)) => {
+                let copied = fields
+                    .iter()
+                    .any(|c| c.field.name == field.name && matches!(c.kind, Kind::Copy(..)));
+                let add = match copied {
+                    // Rows get their own values; a default would stand where there is null.
+                    true => ddl::add_empty_column(model.name(), generation, field),
+                    false => ddl::add_column(model.name(), generation, field),
+                };
+                work.clickhouse.push(of(add));
+            }
+            (None, None) => plan
+                .drift
+                .analytics
+                .push(format!("column {} is gone", column.column.as_str())),
+        }
+    }
+    let wanted = |name: &str| model.captured_columns().any(|c| c.column == *name);
+    for (name, _) in &observed.columns {
+        if in_postgres.column_ever(name) && !wanted(name) {
+            work.clickhouse_contract
+                .push(of(ddl::drop_column(model.name(), generation, name)).destroying(true));
         }
     }
     Ok(())
+}
+
+/// Whether a column of that type is as the sink writes it.
+fn holds(found: &str, column: &Column) -> bool {
+    found == clickhouse::column_type(&column.field_type, column.required)
+}
+
+/// Whether a column of that type becomes the one that is wanted while the bytes of its values stay: a decimal with
+/// more digits.
+fn becomes(found: &str, column: &Column) -> bool {
+    let FieldType::Decimal { precision, scale } = column.field_type else {
+        return false;
+    };
+    (1.max(scale)..=precision).any(|precision| {
+        let fewer = FieldType::Decimal { precision, scale };
+        found == clickhouse::column_type(&fewer, column.required)
+    })
+}
+
+fn of(sql: String) -> Statement {
+    Statement::of(sql).locking(Lock::None)
 }

@@ -1,248 +1,362 @@
 //! Columns of a table that exists, against the fields of the spec.
 
-use std::collections::BTreeSet;
+use model::{Field, FieldType, ModuleModel};
+use sql::postgres::ddl::{self, Conversion, Fill};
 
-use crds::{ConditionType, Reason};
-use model::{Draft, Field, FieldType, ModuleModel};
-use sql::postgres::{column_type, ddl};
-
-use super::{ObservedTable, Plan};
+use super::{
+    Desired, Observed, ObservedTable, Plan, drift,
+    step::{ColumnChange, Proof, Statement, Step},
+    target::{FieldChange, Kind, destructive, is_wider},
+    work::{Work, validate},
+};
 use crate::report::Refusal;
 
-/// Columns that every table has besides its fields.
-const SYSTEM_COLUMNS: [&str; 9] = [
-    "tenant_id",
-    "id",
-    "created_at",
-    "updated_at",
-    "created_by",
-    "updated_by",
-    "version",
-    "deleted_at",
-    "delete_id",
-];
+/// What the comparison of a field needs.
+pub(super) struct Scope<'a> {
+    pub desired: &'a Desired,
+    /// With the columns that it will have.
+    pub model: &'a ModuleModel,
+    pub observed: &'a Observed,
+    pub table: &'a ObservedTable,
+}
 
 pub(super) fn compare(
     plan: &mut Plan,
-    model: &ModuleModel,
-    ledger: &BTreeSet<String>,
-    table: &ObservedTable,
-    previous: &Draft,
+    work: &mut Work,
+    scope: &Scope<'_>,
+    fields: &[FieldChange],
 ) -> Result<(), Refusal> {
-    let left: Vec<_> = ledger
-        .iter()
-        .filter(|c| !serves(model, c))
-        .map(String::as_str)
-        .collect();
-    if !left.is_empty() {
-        return Err(Refusal {
-            condition: ConditionType::SchemaApplied,
-            reason: Reason::DestructiveChange,
-            message: format!(
-                "spec.fields: {} left the spec, and dropping a column loses its data; nothing was changed",
-                left.join(", ")
-            ),
-        });
-    }
-    for (i, field) in model.fields().iter().enumerate() {
-        let path = format!("spec.fields[{i}]");
-        let before = previous.fields.iter().find(|f| f.name == field.name);
-        match (table.column(field.column().as_str()), before) {
-            (None, _) => add(plan, model, field, &path)?,
-            (Some(_), None) => {
-                let message = format!(
-                    "{path}.name: column {} exists and is not ours",
-                    field.column().as_str()
-                );
-                return Err(Refusal::of_spec(Reason::NameConflict, message));
+    for change in fields {
+        let FieldChange { field, path, kind } = change;
+        match kind {
+            Kind::New => add(work, scope, field, path)?,
+            Kind::Same(before) => {
+                let changes = stay(work, scope, before, field, path)?;
+                if !changes {
+                    drift::column(plan, scope, before);
+                }
             }
-            (Some(_), Some(before)) => {
-                widen(plan, model, before, field, &path)?;
-                look_for_drift(plan, model, table, before);
+            Kind::Copy(before, conversion) => {
+                copy(work, scope, before, field, conversion, path)?;
             }
         }
     }
-    let known = |name: &str| SYSTEM_COLUMNS.contains(&name) || serves(model, name);
-    let extra = table.columns.iter().filter(|c| !known(&c.name));
-    plan.drift
-        .extra
-        .extend(extra.map(|c| format!("column {}", c.name)));
     Ok(())
 }
 
-/// Whether a field of the model is served from that column.
-fn serves(model: &ModuleModel, column: &str) -> bool {
-    let mut fields = model.fields().iter();
-    fields.any(|field| field.column() == *column)
-}
-
-/// A column that is not there.
-fn add(plan: &mut Plan, model: &ModuleModel, field: &Field, path: &str) -> Result<(), Refusal> {
-    if field.required {
-        let message = format!("{path}.required: a field added to an existing table is nullable");
-        return Err(Refusal::of_spec(Reason::NotYetSupported, message));
+/// A field that was not there.
+fn add(work: &mut Work, scope: &Scope<'_>, field: &Field, path: &str) -> Result<(), Refusal> {
+    let name = scope.model.name();
+    let default = ddl::default_of(field);
+    // Rows that are there would differ from one another, and no change event would tell ClickHouse.
+    let fills = default.is_some_and(|d| d == "now()" || d == "gen_random_uuid()");
+    let found = scope.table.column(field.column().as_str()).is_some();
+    let known = scope.observed.column(field.column().as_str());
+    if !found {
+        if fills {
+            work.expand.push(of(ddl::add_empty_column(name, field)));
+            work.expand.push(of(ddl::set_default(name, field)));
+        } else {
+            if field.required && field.default.is_none() {
+                work.proofs.push(Proof {
+                    count: ddl::count_rows(name),
+                    refusal:
+                        "have no value for it: give the field a default, or add it without required"
+                            .into(),
+                    path: format!("{path}.required"),
+                });
+            }
+            work.expand.push(of(ddl::add_column(name, field)));
+        }
+        work.added.push(added(field, None, fills));
+        if ddl::check_of(field).is_some() {
+            let check = ddl::check_name(name, field);
+            work.afterwards.push(validate(scope.model, &check, None));
+        }
+    } else if known.is_none() {
+        return Err(drift::not_ours(field, path));
+    } else {
+        prove_check(work, scope, field);
     }
-    let constant = ddl::default_of(field).is_none_or(|d| d != "now()" && d != "gen_random_uuid()");
-    if !constant {
-        // Rows that are there would differ from one another, and no change event would tell ClickHouse.
-        let message = format!(
-            "{path}.default: a field added to an existing table has a constant default or none"
-        );
-        return Err(Refusal::of_spec(Reason::NotYetSupported, message));
-    }
-    let name = model.name();
-    plan.postgres.extend(ddl::add_column(name, field));
-    if ddl::check_of(field).is_some() {
-        plan.validate.push(ddl::validate_constraint(
-            name,
-            &ddl::check_name(name, field),
-        ));
-    }
-    if field.references.is_some() {
-        plan.validate.push(ddl::validate_constraint(
-            name,
-            &ddl::reference_name(name, field),
-        ));
+    if fills {
+        let filled = known.is_some_and(|k| k.filled);
+        if !filled {
+            work.backfills.push(backfill(field, Fill::Default, None));
+        }
+        require(work, scope, field, None);
     }
     Ok(())
 }
 
-/// What may change of a field whose column is there: an enum gains values, a text may be longer.
-fn widen(
-    plan: &mut Plan,
-    model: &ModuleModel,
+/// A field that stays in its column. Answers whether anything of it changes.
+fn stay(
+    work: &mut Work,
+    scope: &Scope<'_>,
     before: &Field,
     field: &Field,
     path: &str,
-) -> Result<(), Refusal> {
-    let refuse = |what: &str, why: &str| {
-        Err(Refusal::of_spec(
-            Reason::NotYetSupported,
-            format!("{path}.{what}: {why}"),
-        ))
-    };
-    let changed = match (&before.field_type, &field.field_type) {
-        (one, other) if one == other => false,
-        (FieldType::Text { max_length: before }, FieldType::Text { max_length: after }) => {
-            if before.is_none()
-                || after.is_some_and(|after| before.is_some_and(|before| after < before))
-            {
-                return refuse("maxLength", "making a text shorter is not supported");
+) -> Result<bool, Refusal> {
+    let (name, column) = (scope.model.name(), field.column());
+    let mut changes = false;
+    if before.field_type != field.field_type {
+        changes = true;
+        if matches!(field.field_type, FieldType::Decimal { .. }) {
+            work.publish.push(of(ddl::alter_type(name, field)));
+        } else if is_wider(&before.field_type, &field.field_type) {
+            work.publish
+                .extend(ddl::replace_check(name, field).into_iter().map(of));
+            if ddl::check_of(field).is_some() {
+                let check = ddl::check_name(name, field);
+                work.afterwards.push(validate(scope.model, &check, None));
             }
-            true
+        } else {
+            narrow(work, scope, field, path)?;
         }
-        (FieldType::Enum { values: before }, FieldType::Enum { values: after }) => {
-            if let Some(gone) = before.iter().find(|v| !after.contains(v)) {
-                return refuse(
-                    "values",
-                    &format!("removing the value {gone:?} is not supported"),
-                );
-            }
-            true
-        }
-        (FieldType::Decimal { .. }, FieldType::Decimal { .. }) => {
-            return refuse("precision", "changing a decimal is not supported");
-        }
-        (FieldType::Array { .. }, FieldType::Array { .. }) => {
-            return refuse("items", "changing what an array holds is not supported");
-        }
-        (one, _) => {
-            return refuse(
-                "type",
-                &format!("changing the type from {} is not supported", one.name()),
-            );
-        }
-    };
-    if before.required != field.required {
-        return refuse(
-            "required",
-            "changing it on an existing field is not supported",
-        );
+    } else {
+        prove_check(work, scope, field);
     }
     if before.default != field.default {
-        return refuse(
-            "default",
-            "changing it on an existing field is not supported",
-        );
+        changes = true;
+        work.publish.push(of(ddl::set_default(name, field)));
     }
-    if before.references != field.references {
-        return refuse(
-            "references",
-            "changing it on an existing field is not supported",
-        );
-    }
-    if changed {
-        let name = model.name();
-        plan.postgres.extend(ddl::replace_check(name, field));
-        if ddl::check_of(field).is_some() {
-            plan.validate.push(ddl::validate_constraint(
-                name,
-                &ddl::check_name(name, field),
-            ));
+    match (before.required, field.required) {
+        (true, false) => {
+            changes = true;
+            work.publish.push(of(ddl::drop_not_null(name, &column)));
         }
+        (false, true) => {
+            changes = true;
+            allowed(
+                scope,
+                &format!("{path}.required"),
+                "rows without a value would be refused",
+            )?;
+            let nulls = Proof {
+                count: ddl::count_nulls(name, &column),
+                refusal: "have no value for it: give them one, or give the field a default".into(),
+                path: format!("{path}.required"),
+            };
+            let known = scope.observed.column(column.as_str());
+            let begun = known.is_some_and(|k| k.requiring);
+            if field.default.is_none() {
+                work.proofs.push(nulls.clone());
+            } else {
+                if !begun {
+                    let column = column.as_str().to_owned();
+                    work.added.push(ColumnChange::Refilled { column });
+                }
+                if !(begun && known.is_some_and(|k| k.filled)) {
+                    work.backfills.push(backfill(field, Fill::Default, None));
+                }
+                work.settled.push(settled(field));
+            }
+            require(work, scope, field, Some(nulls));
+        }
+        _ => {
+            // Somebody began to require it and thought better of it.
+            let known = scope.observed.column(column.as_str());
+            if known.is_some_and(|k| k.requiring) {
+                changes = true;
+                work.settled.push(settled(field));
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// A shorter text or fewer values: proven beside the wider check, whose place it takes with the publication.
+fn narrow(work: &mut Work, scope: &Scope<'_>, field: &Field, path: &str) -> Result<(), Refusal> {
+    let name = scope.model.name();
+    let what = match field.field_type {
+        FieldType::Enum { .. } => format!("{path}.values"),
+        _ => format!("{path}.maxLength"),
+    };
+    allowed(scope, &what, "rows with other values would be refused")?;
+    let Some(condition) = ddl::check_of(field) else {
+        return Ok(());
+    };
+    let check = ddl::check_name(name, field);
+    let flight = ddl::flight_name(&check, &condition);
+    let proof = Proof {
+        count: ddl::count_violations(name, &condition),
+        refusal: "hold a value that it would not allow: change them first".into(),
+        path: what,
+    };
+    work.in_flight.insert(flight.clone());
+    match scope.constraint(&flight) {
+        None => {
+            work.proofs.push(proof.clone());
+            work.expand
+                .push(of(ddl::add_check(name, &flight, &condition)));
+            work.validations
+                .push(validate(scope.model, &flight, Some(proof)));
+        }
+        Some(found) if !found.validated => {
+            work.validations
+                .push(validate(scope.model, &flight, Some(proof)));
+        }
+        Some(_) => {}
+    }
+    work.publish.push(of(ddl::drop_constraint(name, &check)));
+    work.publish
+        .push(of(ddl::rename_constraint(name, &flight, &check)));
+    Ok(())
+}
+
+/// A field that moves to another column: renamed, or of another type.
+fn copy(
+    work: &mut Work,
+    scope: &Scope<'_>,
+    before: &Field,
+    field: &Field,
+    conversion: &Conversion,
+    path: &str,
+) -> Result<(), Refusal> {
+    let name = scope.model.name();
+    if !is_wider(&before.field_type, &field.field_type) {
+        let why = "values that do not convert would be lost";
+        allowed(scope, &format!("{path}.type"), why)?;
+    }
+    let nulls = field.required && !before.required;
+    if nulls {
+        let why = "rows without a value would be refused";
+        allowed(scope, &format!("{path}.required"), why)?;
+    }
+    let Some(sync) = ddl::sync(name, before, field) else {
+        return Ok(());
+    };
+    let proof = Proof {
+        count: ddl::count_unconvertible(name, before, conversion),
+        refusal: format!(
+            "hold a value of {} that does not convert: change them first",
+            before.name.as_str()
+        ),
+        path: format!("{path}.type"),
+    };
+    let column = field.column();
+    let found = scope.table.column(column.as_str()).is_some();
+    let known = scope.observed.column(column.as_str());
+    if found && known.is_none() {
+        return Err(drift::not_ours(field, path));
+    }
+    if !found {
+        work.proofs.push(proof.clone());
+        if nulls && field.default.is_none() {
+            work.proofs.push(Proof {
+                count: ddl::count_nulls(name, &before.column()),
+                refusal: "have no value for it: give them one, or give the field a default".into(),
+                path: format!("{path}.required"),
+            });
+        }
+        work.expand.push(of(ddl::add_empty_column(name, field)));
+        if before.default.is_some() {
+            work.expand
+                .push(of(ddl::drop_default(name, &before.column())));
+        }
+        work.added
+            .push(added(field, Some(before.column().as_str()), true));
+    }
+    if !scope
+        .table
+        .triggers
+        .contains(&ddl::sync_name(name, &column))
+    {
+        work.expand.extend(sync.into_iter().map(of));
+    }
+    if !known.is_some_and(|k| k.filled) {
+        let fill = Fill::Copy {
+            from: before.clone(),
+            conversion: conversion.clone(),
+        };
+        work.backfills.push(backfill(field, fill, Some(proof)));
+    }
+    if ddl::check_of(field).is_some() {
+        let check = ddl::check_name(name, field);
+        if !scope.constraint(&check).is_some_and(|c| c.validated) {
+            work.validations.push(validate(scope.model, &check, None));
+        }
+    }
+    require(work, scope, field, None);
+    if before.required {
+        // Whoever knows the new column only leaves the old one to the trigger, which may find null.
+        work.publish
+            .push(of(ddl::drop_not_null(name, &before.column())));
     }
     Ok(())
 }
 
-/// Whether the column is still what was applied: `applied` is the field as it was then.
-fn look_for_drift(plan: &mut Plan, model: &ModuleModel, table: &ObservedTable, applied: &Field) {
-    let name = model.name();
-    let applied_column = applied.column();
-    let text = applied_column.as_str();
-    let Some(column) = table.column(text) else {
+/// NOT NULL without a scan under a strong lock, where the field is required.
+fn require(work: &mut Work, scope: &Scope<'_>, field: &Field, proof: Option<Proof>) {
+    if !field.required {
         return;
-    };
-    if column.type_ != column_type(&applied.field_type) || column.not_null != applied.required {
-        plan.drift.modified.push(format!("column {text}"));
     }
-    if let Some(expected) = printed_check(applied) {
-        let constraint = ddl::check_name(name, applied);
-        match table.constraint(&constraint) {
-            None => plan.drift.missing.push(format!("constraint {constraint}")),
-            Some(found) if !is_printed(&found.definition, &expected) => {
-                plan.drift.modified.push(format!("constraint {constraint}"));
-            }
-            Some(_) => {}
+    let (name, column) = (scope.model.name(), field.column());
+    let required = ddl::required_name(name, field);
+    work.in_flight.insert(required.clone());
+    match scope.constraint(&required) {
+        None => {
+            work.filled.push(of(ddl::require(name, field)));
+            work.validations
+                .push(validate(scope.model, &required, proof));
         }
+        Some(found) if !found.validated => {
+            work.validations
+                .push(validate(scope.model, &required, proof));
+        }
+        Some(_) => {}
     }
-    if applied.references.is_some() {
-        let constraint = ddl::reference_name(name, applied);
-        if table.constraint(&constraint).is_none() {
-            plan.drift.missing.push(format!("constraint {constraint}"));
-        }
-        let index = ddl::reference_index_name(name, applied);
-        if !table.indexes.contains(&index) {
-            plan.drift.missing.push(format!("index {index}"));
-        }
+    work.publish.push(of(ddl::set_not_null(name, &column)));
+    work.publish.push(of(ddl::drop_constraint(name, &required)));
+}
+
+/// The check of a column that is there and that a run before did not get to prove.
+fn prove_check(work: &mut Work, scope: &Scope<'_>, field: &Field) {
+    let check = ddl::check_name(scope.model.name(), field);
+    if scope.constraint(&check).is_some_and(|c| !c.validated) {
+        work.afterwards.push(validate(scope.model, &check, None));
     }
 }
 
-/// The check of a field as `pg_get_constraintdef` prints it, without double quotes: whether it quotes a name depends
-/// on its list of keywords.
-fn printed_check(field: &Field) -> Option<String> {
-    let column = field.column();
-    let column = column.as_str();
-    let condition = match &field.field_type {
-        FieldType::Text {
-            max_length: Some(max),
-        } => format!("char_length({column}) <= {max}"),
-        FieldType::Enum { values } => {
-            let plain = |v: &String| format!("'{}'::text", v.replace('\'', "''"));
-            format!(
-                "{column} = ANY (ARRAY[{}])",
-                values.iter().map(plain).collect::<Vec<_>>().join(", ")
-            )
-        }
-        FieldType::Array { items } => {
-            let item = column_type(&items.as_field_type());
-            format!("array_position({column}, NULL::{item}) IS NULL")
-        }
-        _ => return None,
-    };
-    Some(format!("CHECK (({condition}))").replace('"', ""))
+fn allowed(scope: &Scope<'_>, path: &str, why: &str) -> Result<(), Refusal> {
+    if scope.desired.policy.allow_destructive {
+        return Ok(());
+    }
+    Err(destructive(format!(
+        "{path}: {why}; write spec.migrations.policy.allowDestructive: true if that is meant; nothing was changed"
+    )))
 }
 
-fn is_printed(definition: &str, expected: &str) -> bool {
-    let definition = definition.strip_suffix(" NOT VALID").unwrap_or(definition);
-    definition.replace('"', "") == *expected
+fn backfill(field: &Field, fill: Fill, proof: Option<Proof>) -> Step {
+    Step::Backfill {
+        field: Box::new(field.clone()),
+        fill: Box::new(fill),
+        proof,
+    }
+}
+
+fn settled(field: &Field) -> ColumnChange {
+    ColumnChange::Settled {
+        column: field.column().as_str().to_owned(),
+    }
+}
+
+fn added(field: &Field, source: Option<&str>, filling: bool) -> ColumnChange {
+    ColumnChange::Added {
+        column: field.column().as_str().to_owned(),
+        field: field.name.as_str().to_owned(),
+        definition: field.field_type.clone(),
+        source: source.map(str::to_owned),
+        filling,
+    }
+}
+
+fn of(sql: String) -> Statement {
+    Statement::of(sql)
+}
+
+impl Scope<'_> {
+    /// The constraint of that name.
+    pub fn constraint(&self, name: &str) -> Option<&super::super::observe::ObservedConstraint> {
+        self.table.constraint(name)
+    }
 }

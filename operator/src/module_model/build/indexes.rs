@@ -1,60 +1,136 @@
-//! Indexes and unique keys of a table that exists: they are made with it, and not changed yet.
+//! Indexes and unique keys of a table that exists, and the indexes of its references. Built and dropped while
+//! everybody goes on; one that changes is built under another name, and takes the old one's place with the publication.
 
-use crds::Reason;
-use model::{Draft, Index, ModuleModel};
-use sql::postgres::ddl;
+use model::{Draft, ModuleModel};
+use sql::postgres::ddl::{self, IndexShape};
 
-use super::{ObservedTable, Plan};
-use crate::report::Refusal;
+use super::{
+    Plan,
+    fields::Scope,
+    step::{Lock, Phase, Proof, Statement, Step},
+    work::Work,
+};
+use crate::module_model::observe::ObservedIndex;
 
 pub(super) fn compare(
     plan: &mut Plan,
-    model: &ModuleModel,
-    table: &ObservedTable,
+    work: &mut Work,
+    scope: &Scope<'_>,
     previous: &Draft,
-) -> Result<(), Refusal> {
-    unchanged("spec.indexes", &previous.indexes, model.indexes())?;
-    unchanged("spec.unique", &previous.unique, model.unique())?;
-    let indexes = model
-        .indexes()
-        .iter()
-        .map(|i| ddl::index_name(model.name(), i));
-    let uniques = model
-        .unique()
-        .iter()
-        .map(|u| ddl::unique_name(model.name(), u));
-    let keys = std::iter::once(ddl::primary_key_name(model.name()));
-    let missing = indexes
-        .chain(uniques)
-        .chain(keys)
-        .filter(|name| !table.indexes.contains(name));
-    plan.drift
-        .missing
-        .extend(missing.map(|name| format!("index {name}")));
-    Ok(())
-}
-
-fn unchanged(path: &str, before: &[Index], after: &[Index]) -> Result<(), Refusal> {
-    let refuse = |path: String, why: &str| {
-        Err(Refusal::of_spec(
-            Reason::NotYetSupported,
-            format!("{path}: {why} on an existing table is not supported"),
-        ))
-    };
-    for (i, index) in after.iter().enumerate() {
-        match before.iter().find(|b| b.name == index.name) {
-            None => return refuse(format!("{path}[{i}]"), "a new one"),
-            Some(b) if b.fields != index.fields => {
-                return refuse(format!("{path}[{i}].fields"), "changing it");
+    revision: i64,
+) {
+    let name = scope.model.name();
+    // Whatever the document says of columns that are being filled, its indexes are over those that it serves.
+    let before = ModuleModel::try_from(previous.clone())
+        .map(|m| ddl::index_shapes(&m))
+        .unwrap_or_default();
+    let wanted = ddl::index_shapes(scope.model);
+    let mut kept = Vec::new();
+    for shape in &wanted {
+        let applied = before.iter().find(|b| b.name == shape.name);
+        let unchanged =
+            applied.is_some_and(|b| b.columns == shape.columns && b.unique == shape.unique);
+        let found = scope.table.index(&shape.name);
+        match found {
+            Some(found) if is(found, shape) => {}
+            Some(found) if unchanged && found.valid => {
+                plan.drift.modified.push(format!("index {}", shape.name));
             }
-            Some(_) => {}
+            None if unchanged => plan.drift.missing.push(format!("index {}", shape.name)),
+            Some(found) if found.valid => {
+                let flight = ddl::flight_name(&shape.name, &definition(shape));
+                build(work, scope, shape, &flight);
+                let old = ddl::retired_name(&shape.name, revision);
+                for (from, to) in [(&shape.name, &old), (&flight, &shape.name)] {
+                    let rename = ddl::rename_index(&name.module, from, to);
+                    work.publish
+                        .push(Statement::of(rename).locking(Lock::ShareUpdateExclusive));
+                }
+                work.retired_indexes
+                    .push(drop_index(scope, &old, Phase::Contract));
+                kept.push(flight);
+            }
+            _ => build(work, scope, shape, &shape.name),
         }
     }
-    match before
+    // Taken out of the spec: kept under another name until nobody counts on it.
+    for gone in before
         .iter()
-        .find(|b| !after.iter().any(|a| a.name == b.name))
+        .filter(|b| !wanted.iter().any(|w| w.name == b.name))
     {
-        Some(gone) => refuse(path.to_owned(), &format!("removing {}", gone.name.as_str())),
-        None => Ok(()),
+        if scope.table.index(&gone.name).is_some() && !drops_with_column(scope, gone) {
+            let old = ddl::retired_name(&gone.name, revision);
+            let rename = ddl::rename_index(&name.module, &gone.name, &old);
+            work.publish
+                .push(Statement::of(rename).locking(Lock::ShareUpdateExclusive));
+            work.retired_indexes
+                .push(drop_index(scope, &old, Phase::Contract));
+        }
     }
+    for left in &scope.table.indexes {
+        if left.name.starts_with(&format!("{}__", ddl::OLD_PREFIX)) {
+            work.retired_indexes
+                .push(drop_index(scope, &left.name, Phase::Contract));
+        } else if left.name.starts_with(&format!("{}__", ddl::NEW_PREFIX))
+            && !kept.contains(&left.name)
+        {
+            work.indexes
+                .push(drop_index(scope, &left.name, Phase::Expand));
+        }
+    }
+    let key = ddl::primary_key_name(name);
+    if scope.table.index(&key).is_none() {
+        plan.drift.missing.push(format!("index {key}"));
+    }
+}
+
+/// Over a column that is dropped itself, which takes the index with it.
+fn drops_with_column(scope: &Scope<'_>, shape: &IndexShape) -> bool {
+    let system = |c: &str| scope.model.column(c).is_some_and(|c| c.system) || c == "tenant_id";
+    let stays = |c: &str| system(c) || scope.model.fields().iter().any(|f| f.column() == *c);
+    shape.columns.iter().any(|c| !stays(c))
+}
+
+fn build(work: &mut Work, scope: &Scope<'_>, shape: &IndexShape, name: &str) {
+    let model = scope.model.name();
+    let found = scope.table.index(name);
+    if found.is_some_and(|f| is(f, shape)) {
+        return;
+    }
+    let sql = ddl::create_index(model, shape, name, true);
+    let drop = ddl::drop_index_concurrently(&model.module, name);
+    work.indexes.push(Step::Concurrently {
+        phase: Phase::Expand,
+        proof: shape.unique.then(|| Proof {
+            count: ddl::count_duplicates(model, shape),
+            refusal:
+                "have the same values as another row of their tenant: change or delete them first"
+                    .into(),
+            path: shape.path.clone(),
+        }),
+        first: found.map(|_| Statement::of(drop).locking(Lock::ShareUpdateExclusive)),
+        statement: Statement::of(sql).locking(Lock::ShareUpdateExclusive),
+    });
+}
+
+fn drop_index(scope: &Scope<'_>, name: &str, phase: Phase) -> Step {
+    let sql = ddl::drop_index_concurrently(&scope.model.name().module, name);
+    Step::Concurrently {
+        phase,
+        proof: None,
+        first: None,
+        statement: Statement::of(sql).locking(Lock::ShareUpdateExclusive),
+    }
+}
+
+fn definition(shape: &IndexShape) -> String {
+    format!("{} {}", shape.unique, shape.columns.join(","))
+}
+
+fn is(found: &ObservedIndex, shape: &IndexShape) -> bool {
+    let predicate = shape.unique.then_some(ddl::LIVE_PRINTED);
+    found.valid
+        && found.columns == shape.columns
+        && found.unique == shape.unique
+        && found.predicate.as_deref() == predicate
 }

@@ -9,7 +9,10 @@ pub use access::{
     create_sink, open_tenant, tenant_policy_predicate,
 };
 pub use erase::{count_tenant, drop_tenant, erase_tenant};
-pub use table::{add_column, create_database, create_table, insert_columns};
+pub use table::{
+    add_column, add_empty_column, create_database, create_table, drop_column, insert_columns,
+    modify_column,
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,34 @@
 //! Tables of models as statements. Run by the operator as [`OWNER_ROLE`]; never by the proxy.
 
+mod change;
+mod checks;
+mod convert;
 mod expressions;
+mod fill;
+mod indexes;
 mod isolation;
 mod module_role;
 mod names;
 mod table;
 
+pub use change::{
+    NEW_PREFIX, OLD_PREFIX, add_check, add_empty_column, add_foreign_key, alter_type, count_nulls,
+    count_orphans, count_rows, count_violations, drop_column, drop_constraint, drop_default,
+    drop_not_null, flight_name, rename_constraint, require, required_name, retired_name,
+    set_default, set_not_null,
+};
+pub use checks::{condition_name, condition_of};
+pub use convert::Conversion;
+use expressions::check_condition;
 pub use expressions::{check_of, default_of, replica_identity_full};
+pub use fill::{
+    Fill, SYNC_PREFIX, count_unconvertible, drop_sync, fill_batch, same_column_type, sync,
+    sync_name,
+};
+pub use indexes::{
+    IndexShape, LIVE_PRINTED, count_duplicates, create_index, drop_index_concurrently,
+    index_shapes, rename_index,
+};
 pub use isolation::{TENANT_PREDICATE, TENANT_PREDICATE_PRINTED, grant_schema, isolate};
 pub use module_role::{
     FileRights, MODULE_PREDICATE_PRINTED, close_module_role, create_module_role, drop_index,
@@ -18,8 +40,8 @@ pub use names::{
     unique_name,
 };
 pub use table::{
-    add_column, add_reference, add_to_publication, create_model, create_schema,
-    drop_from_publication, lock_writes, replace_check, replica_identity, validate_constraint,
+    add_column, add_to_publication, create_model, create_schema, drop_from_publication,
+    lock_writes, replace_check, replica_identity, validate_constraint,
 };
 
 /// Owns schemas and tables; NOLOGIN, BYPASSRLS, reached by `set role` only.

@@ -59,6 +59,34 @@ pub fn add_column(name: &ModelName, generation: Generation, field: &Field) -> St
     )
 }
 
+/// A column whose rows all come as events, with their own values.
+pub fn add_empty_column(name: &ModelName, generation: Generation, field: &Field) -> String {
+    let bare = Field {
+        default: None,
+        ..field.clone()
+    };
+    add_column(name, generation, &bare)
+}
+
+/// Another type of the same column; ClickHouse rewrites it in the background. The default stays.
+pub fn modify_column(name: &ModelName, generation: Generation, field: &Field) -> String {
+    format!(
+        "alter table {} modify column {} {}",
+        table(name, generation),
+        quote(&field.column()),
+        column_type(&field.field_type, field.required)
+    )
+}
+
+/// A column goes.
+pub fn drop_column(name: &ModelName, generation: Generation, column: &str) -> String {
+    format!(
+        "alter table {} drop column if exists {}",
+        table(name, generation),
+        quote_text(column)
+    )
+}
+
 /// The default as the sink would have written it; none for defaults that differ from row to row.
 fn default_text(field: &Field) -> Option<String> {
     let text = field.default.as_deref()?;

@@ -28,20 +28,24 @@ pub fn default_of(field: &Field) -> Option<String> {
 
 /// The condition that the type alone does not state, or none.
 pub fn check_of(field: &Field) -> Option<String> {
-    let column = quote(&field.column());
-    match &field.field_type {
+    check_condition(&field.field_type, &quote(&field.column()))
+}
+
+/// What a type states beside its PostgreSQL type, of the value of an expression; or none.
+pub(super) fn check_condition(field_type: &FieldType, operand: &str) -> Option<String> {
+    match field_type {
         FieldType::Text {
             max_length: Some(max),
-        } => Some(format!("char_length({column}) <= {max}")),
+        } => Some(format!("char_length({operand}) <= {max}")),
         FieldType::Enum { values } => {
             let values: Vec<_> = values
                 .iter()
                 .map(|v| format!("{}::text", literal(v)))
                 .collect();
-            Some(format!("{column} = any (array[{}])", values.join(", ")))
+            Some(format!("{operand} = any (array[{}])", values.join(", ")))
         }
         // ClickHouse arrays hold no null here, and a matrix would arrive as a list.
-        FieldType::Array { .. } => Some(format!("array_position({column}, null) is null")),
+        FieldType::Array { .. } => Some(format!("array_position({operand}, null) is null")),
         _ => None,
     }
 }

@@ -18,13 +18,16 @@ pub fn object_name(parts: &[&str]) -> String {
     if whole.len() <= NAME_BYTES_MAX {
         return whole;
     }
-    let hash: String = Sha256::digest(whole.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     // Identifiers are ASCII, so every byte is a boundary.
     let kept = NAME_BYTES_MAX - HASH_DIGITS - 2;
-    format!("{}__{}", &whole[..kept], &hash[..HASH_DIGITS])
+    format!("{}__{}", &whole[..kept], short_hash(&whole))
+}
+
+/// [`HASH_DIGITS`] of SHA-256.
+pub(super) fn short_hash(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits[..HASH_DIGITS].to_owned()
 }
 
 /// The primary key `(tenant_id, id)`.

@@ -1,11 +1,11 @@
 //! Tables, columns, keys and indexes.
 
-use model::{Field, Ident, Index, ModelName, ModuleModel};
+use model::{Field, Ident, ModelName, ModuleModel};
 
 use super::{
-    OWNER_ROLE, PUBLICATION, check_name, check_of, default_of, expressions::USER_BYTES_MAX,
-    grant_schema, index_name, isolate, object_name, primary_key_name, reference_index_name,
-    reference_name, replica_identity_full, unique_name,
+    OWNER_ROLE, PUBLICATION, check_name, check_of, condition_name, condition_of, create_index,
+    default_of, expressions::USER_BYTES_MAX, grant_schema, index_shapes, isolate, object_name,
+    primary_key_name, reference_name, replica_identity_full,
 };
 use crate::postgres::{column_type, quote, quote_text, schema, table};
 
@@ -26,36 +26,16 @@ pub fn create_model(model: &ModuleModel) -> Vec<String> {
     let name = model.name();
     let mut statements = create_schema(&name.module);
     statements.push(create_table(model));
-    let references = model.fields().iter().filter(|f| f.references.is_some());
-    statements.extend(references.map(|field| create_reference_index(name, field)));
-    for index in model.indexes() {
-        // The cursor ends in `id`; with it in the index a page is one range of it.
-        let id = (!index.fields.iter().any(|f| f == "id")).then(|| "id".to_owned());
-        let columns: Vec<_> = columns_of(model, index).chain(id).collect();
-        let index = quote_text(&index_name(name, index));
-        statements.push(format!(
-            "create index {index} on {} (tenant_id, {})",
-            table(name),
-            columns.join(", ")
-        ));
-    }
-    for unique in model.unique() {
-        let columns: Vec<_> = columns_of(model, unique).collect();
-        let index = quote_text(&unique_name(name, unique));
-        statements.push(format!(
-            "create unique index {index} on {} (tenant_id, {}) where deleted_at is null",
-            table(name),
-            columns.join(", ")
-        ));
-    }
+    let shapes = index_shapes(model);
+    statements.extend(shapes.iter().map(|s| create_index(name, s, &s.name, false)));
     statements.extend(isolate(name));
     statements.push(replica_identity(model));
     statements
 }
 
-/// A nullable field of a table that exists. Nothing here scans the table under its lock: the check and the foreign
-/// key are NOT VALID until [`validate_constraint`] has run.
-pub fn add_column(name: &ModelName, field: &Field) -> Vec<String> {
+/// A field of a table that exists: nullable, or with a constant default, or of a table without rows. Nothing here scans
+/// the table under its lock: the check is NOT VALID until [`validate_constraint`] has run.
+pub fn add_column(name: &ModelName, field: &Field) -> String {
     let mut action = format!("add column {}", column(field));
     if let Some(check) = check_of(field) {
         let constraint = quote_text(&check_name(name, field));
@@ -63,20 +43,7 @@ pub fn add_column(name: &ModelName, field: &Field) -> Vec<String> {
             ", add constraint {constraint} check ({check}) not valid"
         ));
     }
-    let mut statements = vec![format!("alter table {} {action}", table(name))];
-    statements.extend(add_reference(name, field));
-    statements
-}
-
-/// The foreign key of a field and its index, or nothing when it references nothing.
-pub fn add_reference(name: &ModelName, field: &Field) -> Vec<String> {
-    let Some(key) = reference(name, field) else {
-        return Vec::new();
-    };
-    vec![
-        format!("alter table {} add {key} not valid", table(name)),
-        create_reference_index(name, field),
-    ]
+    format!("alter table {} {action}", table(name))
 }
 
 /// Puts a field's check in place of an older, narrower one: rows that are there pass it already.
@@ -166,21 +133,16 @@ fn create_table(model: &ModuleModel) -> String {
             .iter()
             .filter_map(|field| reference(name, field)),
     );
+    lines.extend(model.checks().iter().filter_map(|check| {
+        let condition = condition_of(model, check)?;
+        let constraint = quote_text(&condition_name(name, check));
+        Some(format!("constraint {constraint} check ({condition})"))
+    }));
     format!(
         "create table {} (\n  {}\n)",
         table(name),
         lines.join(",\n  ")
     )
-}
-
-/// The columns of an index, quoted. A checked model has every one of them.
-fn columns_of<'a>(model: &'a ModuleModel, index: &'a Index) -> impl Iterator<Item = String> + 'a {
-    let column = |name: &'a Ident| model.column(name.as_str());
-    index
-        .fields
-        .iter()
-        .filter_map(column)
-        .map(|c| quote(&c.column))
 }
 
 fn column(field: &Field) -> String {
@@ -199,6 +161,11 @@ fn column(field: &Field) -> String {
 }
 
 fn reference(name: &ModelName, field: &Field) -> Option<String> {
+    reference_as(&reference_name(name, field), field)
+}
+
+/// The foreign key of a field under that name.
+pub(super) fn reference_as(constraint: &str, field: &Field) -> Option<String> {
     let to = field.references.as_ref()?;
     let target = ModelName {
         module: to.module.clone(),
@@ -206,17 +173,8 @@ fn reference(name: &ModelName, field: &Field) -> Option<String> {
     };
     Some(format!(
         "constraint {} foreign key (tenant_id, {}) references {} (tenant_id, id) on update no action on delete no action",
-        quote_text(&reference_name(name, field)),
+        quote_text(constraint),
         quote(&field.column()),
         table(&target)
     ))
-}
-
-fn create_reference_index(name: &ModelName, field: &Field) -> String {
-    let index = quote_text(&reference_index_name(name, field));
-    format!(
-        "create index {index} on {} (tenant_id, {})",
-        table(name),
-        quote(&field.column())
-    )
 }

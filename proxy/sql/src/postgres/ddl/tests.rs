@@ -44,7 +44,7 @@ fn additions_scan_nothing_under_their_lock() {
     let name = model.name();
     let mut statements: Vec<String> = ["stage", "company_id"]
         .iter()
-        .flat_map(|f| add_column(name, model.field(f).unwrap()))
+        .map(|f| add_column(name, model.field(f).unwrap()))
         .collect();
     statements.extend(replace_check(name, model.field("stage").unwrap()));
     statements.push(validate_constraint(
