@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::module_model::NameRef;
+use crate::{module_model::NameRef, status::DriftStatus};
 
 /// A name of a Kafka topic.
 pub const TOPIC_PATTERN: &str = "^[a-zA-Z0-9._-]+$";
@@ -162,6 +162,9 @@ pub struct DataPlaneStatus {
     /// Everything acknowledged before this moment is in ClickHouse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_at: Option<Time>,
+    /// What differs from what must be and was not put right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftStatus>,
     /// See `ConditionType`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

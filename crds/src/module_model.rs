@@ -102,7 +102,9 @@ pub const DURATION_PATTERN: &str = "^[0-9]{1,9}(ms|s|m|h)$";
     validation = Rule::new("self.deletionPolicy != 'Delete' || (has(self.migrations) && has(self.migrations.policy) && self.migrations.policy.allowDestructive)")
         .message("Delete requires migrations.policy.allowDestructive").field_path(".deletionPolicy"),
     validation = Rule::new("!has(self.migrations) || self.migrations.approval != 'Auto' || !has(self.migrations.approvedPlan) || self.migrations.approvedPlan == ''")
-        .message("approvedPlan is for approval Manual").field_path(".migrations")
+        .message("approvedPlan is for approval Manual").field_path(".migrations"),
+    validation = Rule::new("!has(self.drift) || !has(self.drift.interval) || duration(self.drift.interval) >= duration('1m')")
+        .message("must be at least 1m").field_path(".drift.interval")
 )]
 pub struct ModuleModelSpec {
     /// The module, which is also the schema in PostgreSQL. Immutable.
@@ -377,7 +379,7 @@ pub enum DriftPolicy {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftSpec {
-    /// How often; at least 10s.
+    /// How often, at least 1m; as the operator is configured (5m) unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = DURATION_PATTERN))]
     pub interval: Option<String>,

@@ -70,6 +70,9 @@ pub struct MigrationsStatus {
     pub failed_version: Option<String>,
 }
 
+/// Most names of each kind in a [`DriftStatus`].
+pub const DRIFT_NAMES_MAX: usize = 32;
+
 /// What differs from what was applied: at most 32 names of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -195,7 +195,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
                 spec(json!({"deletionPolicy": "Delete", "migrations": destructive})),
                 "spec.deletionPolicy",
             ),
-            (spec(json!({"drift": {"interval": "10s"}})), "spec.drift"),
             (
                 spec(json!({"referencedBy": ["other"]})),
                 "spec.referencedBy",

@@ -46,6 +46,9 @@ pub struct RawConfig {
     /// Seconds between two looks at the connector and its slot.
     #[arg(long, env = "SEPTEM_OPERATOR_WATCH_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
     pub watch_seconds: u64,
+    /// Seconds between two comparisons of what was applied with what is there, of a resource that says nothing else.
+    #[arg(long, env = "SEPTEM_OPERATOR_DRIFT_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
+    pub drift_seconds: u64,
     /// Log filter.
     #[arg(long, env = "SEPTEM_LOG", default_value = "info,sqlx=warn")]
     pub log: String,
@@ -68,6 +71,8 @@ pub struct Config {
     pub lease: Option<LeaseConfig>,
     /// Between two looks at the connector and its slot.
     pub watch_interval: Duration,
+    /// Between two comparisons of what was applied with what is there.
+    pub drift_interval: Duration,
     /// Log filter.
     pub log: String,
 }
@@ -104,6 +109,7 @@ impl TryFrom<RawConfig> for Config {
             lease,
             identity,
             watch_seconds,
+            drift_seconds,
             log,
         } = raw;
         let plain = |text: &str, max: usize| {
@@ -134,6 +140,7 @@ impl TryFrom<RawConfig> for Config {
                     identity: format!("{identity}_{}", uuid::Uuid::new_v4()),
                 }),
             watch_interval: Duration::from_secs(watch_seconds),
+            drift_interval: Duration::from_secs(drift_seconds),
             log,
         })
     }

@@ -2,6 +2,7 @@
 //!
 //! It comes back every few seconds: the replication slot holds back WAL, and somebody has to look.
 
+mod access;
 mod analytics;
 mod capture;
 mod connector;

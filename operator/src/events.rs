@@ -2,8 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
-    Resource,
-    runtime::events::{Event, EventType, Recorder},
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
 use crate::telemetry::chain;
@@ -33,6 +33,27 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
     if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
         tracing::warn!(error = chain(&error), "event not written");
     }
+}
+
+/// Publishes one Event of its own, however often its like was published before. The recorder counts repetitions on the
+/// first and keeps that one's note: of two repairs only the first would be told.
+pub async fn publish_anew<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    object: &K,
+    type_: EventType,
+    reason: &str,
+    note: &str,
+) {
+    publish(&recorder(client.clone()), object, type_, reason, note).await;
+}
+
+/// What writes Events.
+pub fn recorder(client: Client) -> Recorder {
+    let reporter = Reporter {
+        controller: "septem-operator".into(),
+        instance: None,
+    };
+    Recorder::new(client, reporter)
 }
 
 /// Says so when `Ready` changed its state or its reason.

@@ -35,13 +35,7 @@ pub mod watched;
 
 use std::{future::Future, sync::Arc};
 
-use kube::{
-    Client,
-    runtime::{
-        events::{Recorder, Reporter},
-        reflector,
-    },
-};
+use kube::{Client, runtime::reflector};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -85,10 +79,6 @@ pub async fn run(
     let (data_planes, data_planes_writer) = reflector::store();
     let (planes, woken) = planes::Planes::new();
     let waiting = waiting::Waiting::new(planes.wake_models());
-    let reporter = Reporter {
-        controller: "septem-operator".into(),
-        instance: None,
-    };
     let leadership = Arc::new(match config.lease {
         Some(_) => Leadership::standby(),
         None => Leadership::alone(),
@@ -97,7 +87,7 @@ pub async fn run(
     let keeper = client.clone();
     let client = gate::gated(client, Arc::clone(&leadership), Arc::clone(&metrics));
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder: events::recorder(client.clone()),
         client,
         config,
         planes,

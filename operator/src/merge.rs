@@ -1,6 +1,10 @@
 //! One verdict of several: a ModuleModel is applied to each of its DataPlanes, and its status tells of the worst.
 
-use crds::{ConditionType, condition::State};
+use crds::{
+    ConditionType,
+    condition::State,
+    status::{DRIFT_NAMES_MAX, DriftStatus},
+};
 
 use crate::{
     metrics::Outcome,
@@ -22,6 +26,27 @@ pub fn merge(ends: Vec<(String, End)>) -> End {
     }
     // An empty list is refused by the resource's schema; a reconcile of nothing found nothing.
     merged.unwrap_or_else(|| End::looked(Vec::new(), false))
+}
+
+/// What differs on each DataPlane that was looked at; names tell which when there is more than one. None when none was.
+pub fn merge_drift(drifts: Vec<(String, DriftStatus)>) -> Option<DriftStatus> {
+    let several = drifts.len() > 1;
+    let merge = |mut all: DriftStatus, (name, drift): (String, DriftStatus)| {
+        let add = |to: &mut Vec<String>, names: Vec<String>| {
+            let named = names.into_iter().map(|object| match several {
+                true => format!("{name}: {object}"),
+                false => object,
+            });
+            to.extend(named);
+            to.truncate(DRIFT_NAMES_MAX);
+        };
+        add(&mut all.extra, drift.extra);
+        add(&mut all.missing, drift.missing);
+        add(&mut all.modified, drift.modified);
+        all
+    };
+    let some = !drifts.is_empty();
+    some.then(|| drifts.into_iter().fold(DriftStatus::default(), merge))
 }
 
 /// Refused, then failed, then waiting, then looked at.

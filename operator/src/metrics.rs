@@ -108,6 +108,7 @@ pub struct Metrics {
     seconds: Family<KindLabels, Histogram>,
     status_writes: Family<KindLabels, Counter>,
     requests: Family<VerbLabels, Counter>,
+    repairs: Family<KindLabels, Counter>,
     connector_restarts: Counter,
     capture_running: Family<PlaneLabels, Gauge>,
     retained_bytes: Family<PlaneLabels, Gauge>,
@@ -153,6 +154,12 @@ impl Metrics {
             "Statuses written by kind",
             status_writes.clone(),
         );
+        let repairs = Family::default();
+        registry.register(
+            "drift_repairs",
+            "Differences that were put right, by kind",
+            repairs.clone(),
+        );
         let connector_restarts = Counter::default();
         registry.register(
             "connector_restarts",
@@ -184,6 +191,7 @@ impl Metrics {
             seconds,
             status_writes,
             requests,
+            repairs,
             connector_restarts,
             capture_running,
             retained_bytes,
@@ -214,6 +222,14 @@ impl Metrics {
     /// Counts a status written.
     pub fn status_written(&self, kind: Kind) {
         self.status_writes.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// Counts what was put right.
+    pub fn repaired(&self, kind: Kind, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.repairs
+            .get_or_create(&KindLabels { kind })
+            .inc_by(count);
     }
 
     /// Counts a request to the API server.

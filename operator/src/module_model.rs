@@ -2,6 +2,7 @@
 
 mod apply;
 mod build;
+mod drift;
 mod files;
 mod observe;
 mod publish;

@@ -94,11 +94,12 @@ impl End {
         self
     }
 
-    /// When to come back, or the error that backs off.
+    /// When to come back, or the error that backs off. `look_again` is between two looks at what is as it should be.
     pub fn into_action(
         self,
         backoff: &crate::backoff::Backoff,
         uid: &str,
+        look_again: Duration,
     ) -> Result<Action, Error> {
         if let Some(error) = self.error {
             return Err(error);
@@ -109,7 +110,7 @@ impl End {
         let usual = match &self.verdict {
             Verdict::Looked(stages) if stages.iter().any(waits_briefly) => SOON,
             Verdict::Looked(stages) if stages.iter().all(|s| s.reason != Reason::Progressing) => {
-                LOOK_AGAIN
+                jittered(look_again)
             }
             Verdict::Refused(refusal) if refusal.reason != Reason::NameConflict => LOOK_AGAIN,
             _ => WAIT,
@@ -118,6 +119,12 @@ impl End {
             self.again.map_or(usual, |again| usual.min(again)),
         ))
     }
+}
+
+/// 90 to 110 % of it: what was started at once is not looked at at once for ever.
+fn jittered(pause: Duration) -> Duration {
+    let noise = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
+    pause * (922 + noise * 205 / 255) / 1_024
 }
 
 /// What a failed reconcile does: logged once, with its chain, and tried again after the object's own pause.

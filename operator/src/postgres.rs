@@ -6,6 +6,7 @@ mod bootstrap;
 mod fenced;
 mod module_session;
 mod roles;
+mod upkeep;
 
 use std::time::Duration;
 

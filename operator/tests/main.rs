@@ -6,6 +6,8 @@
     reason = "helpers of tests may unwrap as tests do"
 )]
 
+mod bench;
+mod drift;
 mod erasure;
 mod failpoints;
 mod files;

@@ -3,7 +3,10 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use sql::clickhouse::ddl;
 
-use super::fetch::Endpoints;
+use super::{
+    access::{compare_access, observe_access},
+    fetch::Endpoints,
+};
 use crate::{
     clickhouse::{ClickHouse, ClickHouseError},
     error::Error,
@@ -12,9 +15,11 @@ use crate::{
 /// ClickHouse's numbers for a wrong password and an unknown user.
 const AUTHENTICATION_FAILED: [u32; 3] = [516, 194, 192];
 
-/// Brings ClickHouse to where tables can be made. Safe to run again.
-pub async fn ensure_analytics(endpoints: &Endpoints) -> Result<(), Error> {
+/// Brings ClickHouse to where tables can be made. Safe to run again; says what differed from what must be and was put
+/// right.
+pub async fn ensure_analytics(endpoints: &Endpoints) -> Result<Vec<String>, Error> {
     let admin = &endpoints.clickhouse;
+    let plan = compare_access(&observe_access(admin).await?);
     let doing = "its database and roles";
     admin
         .execute(&ddl::create_database())
@@ -27,7 +32,22 @@ pub async fn ensure_analytics(endpoints: &Endpoints) -> Result<(), Error> {
             .map_err(Error::clickhouse(doing))?;
     }
     ensure_user(admin, &endpoints.gateway, ddl::create_gateway).await?;
-    ensure_user(admin, &endpoints.sink, ddl::create_sink).await
+    ensure_user(admin, &endpoints.sink, ddl::create_sink).await?;
+    // What is missing of the sink's is made with its user; that is left alone while its password fits.
+    let (_, password) = &endpoints.sink;
+    let missing = plan.differences.len() > plan.statements.len();
+    let again = missing.then(|| ddl::create_sink(password.expose_secret()));
+    for statement in plan
+        .statements
+        .into_iter()
+        .chain(again.into_iter().flatten())
+    {
+        admin
+            .execute(&statement)
+            .await
+            .map_err(Error::clickhouse("its access rules"))?;
+    }
+    Ok(plan.differences)
 }
 
 /// Makes the user, or sets its password, only when the Secret's does not open the door.

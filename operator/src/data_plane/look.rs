@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crds::{ConditionType, DataPlane, Reason, condition::State};
+use crds::{
+    ConditionType, DataPlane, Reason,
+    condition::State,
+    status::{DRIFT_NAMES_MAX, DriftStatus},
+};
 use kube::ResourceExt as _;
 
 use super::{
@@ -19,7 +23,6 @@ use crate::{
     context::{Context, uids},
     error::Error,
     module_model,
-    outcome::LOOK_AGAIN,
     plane::{Capture, Plane},
     planes::{Entry, NotReady},
     postgres::bootstrap,
@@ -45,6 +48,8 @@ pub struct Memory {
     analytics_ready: bool,
     restarts: Restarts,
     pub(super) rate: WalRate,
+    /// What is there and nobody asked for.
+    extra: Vec<String>,
     absent_looked: Option<Instant>,
     looks_without_capture: u32,
 }
@@ -54,6 +59,9 @@ pub(super) struct Found {
     pub(super) stages: Vec<Stage>,
     pub(super) plane: Option<Arc<Plane>>,
     pub(super) capture: Option<(ObservedCapture, ObservedConnector)>,
+    /// What was put right.
+    pub(super) repaired: Vec<String>,
+    pub(super) drift: DriftStatus,
     pub(super) error: Option<Error>,
 }
 
@@ -69,10 +77,12 @@ pub(super) async fn look(
         stages: Vec::new(),
         plane: entry.plane(),
         capture: None,
+        repaired: Vec::new(),
+        drift: DriftStatus::default(),
         error: None,
     };
     let schema = ConditionType::SchemaApplied;
-    let plane = match connect(resource, context, entry, memory).await {
+    let plane = match connect(resource, context, entry, memory, &mut found.repaired).await {
         Ok(plane) => plane,
         Err(error) => {
             // Read the Secrets again, and bring everything in order again, before the next try.
@@ -81,6 +91,12 @@ pub(super) async fn look(
             found
                 .stages
                 .push(Stage::missing(schema, error.reason(), chain(&error)));
+            let unchecked = Stage {
+                condition: ConditionType::Drifted,
+                state: State::Unknown,
+                reason: Reason::CheckFailed,
+                message: "the databases could not be looked at".into(),
+            };
             for kind in [ConditionType::AnalyticsReady, ConditionType::CaptureRunning] {
                 let message = "PostgreSQL comes first".into();
                 found.stages.push(Stage {
@@ -90,6 +106,7 @@ pub(super) async fn look(
                     message,
                 });
             }
+            found.stages.push(unchecked);
             found.error = Some(error);
             return found;
         }
@@ -104,11 +121,12 @@ pub(super) async fn look(
     };
 
     let analytics = if memory.analytics_ready {
-        Ok(())
+        Ok(Vec::new())
     } else {
         ensure_analytics(&endpoints).await
     };
     memory.analytics_ready = analytics.is_ok();
+    let analytics = analytics.map(|repaired| found.repaired.extend(repaired));
     note(
         &mut found,
         ConditionType::AnalyticsReady,
@@ -150,11 +168,33 @@ pub(super) async fn look(
         }
         (Err(error), _) => note(&mut found, ConditionType::CaptureRunning, "", Err(error)),
     }
+    drifted(&mut found, memory);
     let ours = resource.name_any();
     if let Err(error) = withdraw_absent(&plane, &ours, context, memory).await {
         found.error.get_or_insert(error);
     }
     found
+}
+
+/// Whether everything is as it must be, after what was ours has been put right.
+fn drifted(found: &mut Found, memory: &Memory) {
+    found.drift.extra.clone_from(&memory.extra);
+    let (state, reason, message) = if !memory.analytics_ready {
+        let message = "ClickHouse could not be looked at".to_owned();
+        (State::Unknown, Reason::CheckFailed, message)
+    } else if memory.extra.is_empty() {
+        let message = "roles, grants, publication and access rules are as they must be".to_owned();
+        (State::False, Reason::NoDrift, message)
+    } else {
+        let message = format!("extra: {}", memory.extra.join(", "));
+        (State::True, Reason::DriftDetected, message)
+    };
+    found.stages.push(Stage {
+        condition: ConditionType::Drifted,
+        state,
+        reason,
+        message,
+    });
 }
 
 /// The stage of a step, and its error if it is the first.
@@ -177,6 +217,7 @@ async fn connect(
     context: &Context,
     entry: &Entry,
     memory: &mut Memory,
+    repaired: &mut Vec<String>,
 ) -> Result<Arc<Plane>, Error> {
     let now = Instant::now();
     let fresh = memory
@@ -204,7 +245,7 @@ async fn connect(
     let in_order = same
         && memory
             .ordered
-            .is_some_and(|at| now.duration_since(at) < LOOK_AGAIN);
+            .is_some_and(|at| now.duration_since(at) < context.config.drift_interval);
     match &memory.plane {
         Some(plane) if in_order => return Ok(Arc::clone(plane)),
         _ => {}
@@ -217,6 +258,9 @@ async fn connect(
     let claim = context.claim(resource);
     let done = bootstrap(&endpoints.owner, &endpoints.roles, &claim, ours).await?;
     memory.ordered = Some(now);
+    repaired.extend(done.repaired);
+    memory.extra = done.extra;
+    memory.extra.truncate(DRIFT_NAMES_MAX);
     memory.analytics_ready = false;
     let current = |p: &Arc<Plane>| {
         p.generation == done.generation && p.fingerprint() == endpoints.fingerprint

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crds::{DataPlane, Reason};
-use kube::{Api, ResourceExt as _, runtime::controller::Action};
+use kube::{
+    Api, ResourceExt as _,
+    runtime::{controller::Action, events::EventType},
+};
 
 use super::{
     look::{Found, look},
@@ -86,6 +89,7 @@ pub async fn reconcile(
         &verdict,
         plane,
         figures,
+        found.as_ref().map(|f| &f.drift),
         &mut memory.rate,
     );
     if let Some(after) = after {
@@ -97,6 +101,27 @@ pub async fn reconcile(
             resource,
             &before.conditions,
             &after.conditions,
+        )
+        .await;
+    }
+    if let Some(repaired) = found
+        .as_ref()
+        .map(|f| &f.repaired)
+        .filter(|r| !r.is_empty())
+    {
+        context.metrics.repaired(Kind::DataPlane, repaired.len());
+        let note = format!("put right: {}", repaired.join(", "));
+        tracing::error!(
+            data_plane = name,
+            repaired = repaired.join(", "),
+            "fence repaired"
+        );
+        events::publish_anew(
+            &context.client,
+            resource,
+            EventType::Warning,
+            "FenceRepaired",
+            &note,
         )
         .await;
     }

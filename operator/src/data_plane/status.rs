@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crds::{ConditionType, DataPlaneStatus};
+use crds::{ConditionType, DataPlaneStatus, status::DriftStatus};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use super::capture::ObservedCapture;
@@ -14,10 +14,11 @@ use crate::{
 };
 
 /// The stages of a DataPlane, in order.
-pub const STAGES: [ConditionType; 3] = [
+pub const STAGES: [ConditionType; 4] = [
     ConditionType::SchemaApplied,
     ConditionType::AnalyticsReady,
     ConditionType::CaptureRunning,
+    ConditionType::Drifted,
 ];
 
 /// Between two writes of figures alone.
@@ -60,6 +61,7 @@ pub fn status(
     verdict: &Verdict,
     plane: Option<&Plane>,
     found: Option<(&ObservedCapture, &str)>,
+    drift: Option<&DriftStatus>,
     rate: &mut WalRate,
 ) -> Option<DataPlaneStatus> {
     let mut after = before.clone();
@@ -68,6 +70,9 @@ pub fn status(
     if let Some(plane) = plane {
         after.generation = Some(plane.generation.0);
     }
+    after.drift = drift
+        .filter(|drift| **drift != DriftStatus::default())
+        .cloned();
     let now = Instant::now();
     if found.is_none() {
         // What it was when we could still ask is not what it is.

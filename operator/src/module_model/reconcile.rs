@@ -14,6 +14,7 @@ use kube::{
 use super::{
     apply::{Done, Look, Stop, apply_next, look},
     build::{Phase, Plan, Rivals, Step},
+    drift,
     files::{Files, Read, waits_for_tenants},
     references::{Missing, missing_references},
     status::{Facts, stage_of, stages, status},
@@ -94,7 +95,12 @@ pub async fn reconcile(
     context
         .metrics
         .reconciled(Kind::ModuleModel, end.outcome, started.elapsed());
-    end.into_action(&context.backoff, &resource.uid().unwrap_or_default())
+    let interval = validate(resource).ok().and_then(|d| d.drift_interval);
+    end.into_action(
+        &context.backoff,
+        &resource.uid().unwrap_or_default(),
+        interval.unwrap_or(context.config.drift_interval),
+    )
 }
 
 /// What happens after a failure.
@@ -151,7 +157,14 @@ async fn run_on(
         }
     };
     let end = match converge(api, resource, desired, &plane, context, facts).await {
-        Ok(end) => end,
+        Ok(mut end) => {
+            let revision = facts.revision;
+            let drift = drift::look(resource, desired, &plane, revision, &mut end, context).await;
+            facts
+                .drift
+                .extend(drift.map(|drift| (name.to_owned(), drift)));
+            end
+        }
         Err(Stop::Refused(refusal)) => {
             if refusal.reason == Reason::NameConflict {
                 context
@@ -309,8 +322,8 @@ async fn tell(resource: &ModuleModel, desired: &Desired, plan: &Plan, context: &
             open = plan.repaired.join(", "),
             "fence repaired"
         );
-        events::publish(
-            &context.recorder,
+        events::publish_anew(
+            &context.client,
             resource,
             EventType::Warning,
             "FenceRepaired",

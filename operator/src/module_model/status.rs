@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::{
     ConditionType, ModuleModelStatus, Reason,
     condition::State,
-    status::{MigrationsStatus, RolloutStatus, RolloutStep},
+    status::{DriftStatus, MigrationsStatus, RolloutStatus, RolloutStep},
 };
 use sql::clickhouse::table_name;
 
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    merge::merge_drift,
     plane::{Capture, Plane},
     report::{Stage, Verdict, conditions},
     telemetry::chain,
@@ -272,6 +273,8 @@ pub struct Facts {
     pub rollout: Option<RolloutStatus>,
     /// SQL files, where the spec names some.
     pub migrations: Option<MigrationsStatus>,
+    /// What differs from what was applied, for each DataPlane that was looked at.
+    pub drift: Vec<(String, DriftStatus)>,
 }
 
 impl Facts {
@@ -283,10 +286,12 @@ impl Facts {
             columns,
             rollout,
             migrations,
+            drift,
         } = other;
         if self.revision.is_none() {
             self.columns = columns;
         }
+        self.drift.extend(drift);
         self.revision = self.revision.or(revision);
         self.rollout = self.rollout.take().or(rollout);
         let left = |m: &Option<MigrationsStatus>| {
@@ -334,6 +339,11 @@ pub fn status(
             false => before.columns.clone(),
         },
         rollout: facts.rollout,
+        drift: match merge_drift(facts.drift) {
+            Some(found) => Some(found).filter(|drift| *drift != DriftStatus::default()),
+            // Not looked for: what was found before is what is known.
+            None => before.drift.clone(),
+        },
         migrations: match looked {
             true => facts.migrations,
             false => facts.migrations.or_else(|| before.migrations.clone()),

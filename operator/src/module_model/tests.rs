@@ -110,7 +110,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
         ("", "realtime", json!(true), "spec.realtime"),
         ("", "limits", json!({"maxDepth": 2}), "spec.limits.maxDepth"),
         ("", "deletionPolicy", json!("Delete"), "spec.deletionPolicy"),
-        ("", "drift", json!({"interval": "10s"}), "spec.drift"),
         ("", "referencedBy", json!(["hr"]), "spec.referencedBy"),
     ];
     for (parent, key, value, path) in cases {
@@ -164,6 +163,12 @@ fn what_contradicts_itself_is_refused_by_its_path() {
             "hooks",
             json!([{"event": "BeforeCreate", "url": "http://a", "timeout": "6s"}]),
             "spec.hooks[0].timeout",
+        ),
+        (
+            "",
+            "drift",
+            json!({"interval": "10s"}),
+            "spec.drift.interval",
         ),
         (
             "",

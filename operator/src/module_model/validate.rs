@@ -8,7 +8,7 @@ use std::{
 use crds::{
     ModuleModel, ModuleModelSpec, Reason,
     field::{FieldSpec, FieldTypeName, ItemTypeName, OnDelete},
-    module_model::{self, Approval, DeletionPolicy, HookSpec},
+    module_model::{self, Approval, DeletionPolicy, DriftPolicy, HookSpec},
 };
 use kube::ResourceExt as _;
 use model::{
@@ -17,6 +17,9 @@ use model::{
 };
 
 use crate::{postgres::Timeouts, report::Refusal};
+
+/// A look for drift asks both databases about everything that a model has.
+const DRIFT_INTERVAL_MIN: Duration = Duration::from_secs(60);
 
 /// A resource whose spec is valid and supported.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +40,10 @@ pub struct Desired {
     pub policy: Policy,
     /// The name that a field had before, by its name now.
     pub renamed: BTreeMap<Ident, Ident>,
+    /// Between two looks for drift; as configured when none.
+    pub drift_interval: Option<Duration>,
+    /// What is done about drift.
+    pub drift_policy: DriftPolicy,
 }
 
 /// What a change may do to data.
@@ -94,6 +101,11 @@ pub fn validate(resource: &ModuleModel) -> Result<Desired, Refusal> {
         file_maps: file_maps_of(spec),
         policy: policy_of(spec),
         renamed: renamed_of(spec)?,
+        drift_interval: drift_interval_of(spec)?,
+        drift_policy: spec
+            .drift
+            .as_ref()
+            .map_or_else(DriftPolicy::default, |d| d.policy),
     })
 }
 
@@ -122,6 +134,21 @@ fn renamed_of(spec: &ModuleModelSpec) -> Result<BTreeMap<Ident, Ident>, Refusal>
         renamed.insert(name, from);
     }
     Ok(renamed)
+}
+
+/// The API server checks the bound as well.
+fn drift_interval_of(spec: &ModuleModelSpec) -> Result<Option<Duration>, Refusal> {
+    let path = "spec.drift.interval";
+    let text = spec.drift.as_ref().and_then(|d| d.interval.as_deref());
+    let read =
+        |text| parse_duration(text).ok_or_else(|| invalid(path, "is not a duration such as 5m"));
+    let interval = text.map(read).transpose()?;
+    match interval {
+        Some(interval) if interval < DRIFT_INTERVAL_MIN => {
+            Err(invalid(path, "must be at least 1m"))
+        }
+        interval => Ok(interval),
+    }
 }
 
 /// Paths of what is in the schema and has no behaviour yet: refused by name, never silently ignored.
@@ -176,7 +203,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
         spec.deletion_policy == DeletionPolicy::Delete,
         "spec.deletionPolicy",
     );
-    refuse(spec.drift.is_some(), "spec.drift");
     refuse(!spec.referenced_by.is_empty(), "spec.referencedBy");
     paths
 }

@@ -7,6 +7,7 @@ use super::{
     Login, RoleSecrets, execute,
     fenced::{claim_epoch, require_epoch},
     roles::ensure_roles,
+    upkeep::keep_up,
 };
 use crate::{error::Error, planes::Claim};
 use sql::postgres::{
@@ -18,12 +19,16 @@ use sql::postgres::{
 const SERVER_VERSION_MIN: i32 = 170_000;
 
 /// What bootstrapping found and took.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Bootstrapped {
     /// Our epoch; every transaction of ours is bound to it.
     pub epoch: i64,
     /// The capture generation that is read.
     pub generation: Generation,
+    /// What differed from what must be and was put right.
+    pub repaired: Vec<String>,
+    /// What is there and not ours to take away.
+    pub extra: Vec<String>,
 }
 
 /// Fails when another DataPlane has this database. Asked before anything is changed: the other's logins would get our
@@ -84,7 +89,8 @@ pub async fn bootstrap(
     if let Some(epoch) = epoch {
         require_epoch(&mut conn, epoch).await?;
     }
-    ensure_roles(&mut conn, secrets).await?;
+    let mut repaired = ensure_roles(&mut conn, secrets).await?;
+    repaired.extend(open_to_everybody(&mut conn).await?);
     ensure_privileges(&mut conn, &owner.database).await?;
     mark_leakproof(&mut conn).await?;
 
@@ -101,6 +107,15 @@ pub async fn bootstrap(
         .map_err(|source| Error::Migrations(Box::new(source)))?;
     take(&mut conn, claim).await?;
     ensure_publication(&mut conn).await?;
+    // Settings of roles and owners are not the owner's to change.
+    execute(&mut conn, "reset role")
+        .await
+        .map_err(Error::postgres("the operator's login"))?;
+    repaired.extend(keep_up(&mut conn).await?);
+    execute(&mut conn, &set_role)
+        .await
+        .map_err(Error::postgres("role septem_owner"))?;
+    let extra = published_by_others(&mut conn).await?;
     let epoch = match epoch {
         Some(epoch) => epoch,
         None => claim_epoch(&mut conn).await?,
@@ -113,6 +128,8 @@ pub async fn bootstrap(
     Ok(Bootstrapped {
         epoch,
         generation: Generation(generation),
+        repaired,
+        extra,
     })
 }
 
@@ -129,6 +146,30 @@ async fn require_version(conn: &mut PgConnection) -> Result<(), Error> {
         doing: "its version",
         source: sqlx::Error::Configuration(problem.into()),
     })
+}
+
+/// What everybody may do in a database where we have been before: a temporary table shadows a real one in the search
+/// path, and so does one in schema public.
+async fn open_to_everybody(conn: &mut PgConnection) -> Result<Vec<String>, Error> {
+    let open: Vec<String> = sqlx::query_scalar(
+        "select w from (values ('temporary tables for everybody', has_database_privilege('public', current_database(), 'temporary')), ('objects of everybody in schema public', to_regnamespace('public') is not null and has_schema_privilege('public', to_regnamespace('public')::oid, 'create'))) v (w, is_open) where is_open and to_regnamespace('platform') is not null",
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(Error::postgres("what everybody may do"))?;
+    Ok(open)
+}
+
+/// Published tables that no model has and that are not ours: changes of theirs would go to the topic.
+async fn published_by_others(conn: &mut PgConnection) -> Result<Vec<String>, Error> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select 'publication of ' || schemaname || '.' || tablename from pg_publication_tables t where pubname = $1 and schemaname <> 'platform' and not exists (select from platform.models m where m.module = t.schemaname and m.model = t.tablename) order by 1",
+    )
+    .bind(PUBLICATION)
+    .fetch_all(conn)
+    .await
+    .map_err(Error::postgres("a look at its publication"))?;
+    Ok(tables)
 }
 
 async fn ensure_privileges(conn: &mut PgConnection, database: &str) -> Result<(), Error> {

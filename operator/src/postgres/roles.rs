@@ -29,12 +29,13 @@ struct Wanted<'a> {
     bypass_rls: bool,
 }
 
-/// Creates and repairs roles. Roles belong to the cluster, so two operators of two databases may meet here: a row
+/// Creates and repairs roles; says what it has put right. Roles belong to the cluster, so two operators of two databases may meet here: a row
 /// changed concurrently is an error that the next reconcile heals.
 pub(super) async fn ensure_roles(
     conn: &mut PgConnection,
     secrets: &RoleSecrets,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
+    let mut repaired = Vec::new();
     let wanted = [
         // Its backfills must see every row and its VALIDATE every orphan, under FORCE too.
         Wanted {
@@ -63,9 +64,12 @@ pub(super) async fn ensure_roles(
         },
     ];
     for role in wanted {
-        ensure_role(conn, &role)
+        let changed = ensure_role(conn, &role)
             .await
             .map_err(Error::postgres("the roles"))?;
+        if changed {
+            repaired.push(format!("attributes of role {}", role.name));
+        }
     }
     // So that a missing privilege is an error, not an empty snapshot.
     let configured: bool = sqlx::query_scalar(
@@ -81,15 +85,18 @@ pub(super) async fn ensure_roles(
             .await
             .map_err(Error::postgres("the roles"))?;
     }
-    for role in [APP_ROLE, SINK_ROLE] {
-        leave_groups(conn, role)
+    for role in [APP_ROLE, SINK_ROLE, CDC_ROLE] {
+        let left = leave_groups(conn, role)
             .await
             .map_err(Error::postgres("the roles"))?;
+        let of = |group| format!("{role} as a member of {group}");
+        repaired.extend(left.into_iter().map(of));
     }
-    Ok(())
+    Ok(repaired)
 }
 
-async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<(), sqlx::Error> {
+/// Whether it was there and had to be changed.
+async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<bool, sqlx::Error> {
     let name = role.name;
     let word = |on: bool, word: &str| {
         if on {
@@ -113,6 +120,7 @@ async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<(), s
     .bind(role.bypass_rls)
     .fetch_optional(&mut *conn)
     .await?;
+    let mut changed = false;
     match row {
         None => {
             // Two databases of one cluster may be set up at the same time.
@@ -125,13 +133,14 @@ async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<(), s
         Some(row) if !row.try_get::<bool, _>("as_wanted")? => {
             execute(conn, &format!("alter role {name} {attributes}")).await?;
             tracing::warn!(role = name, "role had other attributes and was put right");
+            changed = true;
         }
         Some(_) => {}
     }
-    match role.login {
-        Some(login) => ensure_password(conn, name, login).await,
-        None => Ok(()),
+    if let Some(login) = role.login {
+        ensure_password(conn, name, login).await?;
     }
+    Ok(changed)
 }
 
 /// Sets the password only when the Secret's does not open the door.
@@ -164,17 +173,20 @@ async fn ensure_password(
 }
 
 /// A member of another role could do what that one may.
-pub(super) async fn leave_groups(conn: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn leave_groups(
+    conn: &mut PgConnection,
+    role: &str,
+) -> Result<Vec<String>, sqlx::Error> {
     let groups: Vec<String> = sqlx::query_scalar(
         "select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = to_regrole($1)",
     )
     .bind(role)
     .fetch_all(&mut *conn)
     .await?;
-    for group in groups {
+    for group in &groups {
         execute(
             conn,
-            &format!("revoke {} from {}", quote_text(&group), quote_text(role)),
+            &format!("revoke {} from {}", quote_text(group), quote_text(role)),
         )
         .await?;
         tracing::warn!(
@@ -183,5 +195,5 @@ pub(super) async fn leave_groups(conn: &mut PgConnection, role: &str) -> Result<
             "role was a member of another and was taken out"
         );
     }
-    Ok(())
+    Ok(groups)
 }

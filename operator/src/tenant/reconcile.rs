@@ -6,7 +6,11 @@ use std::{
 };
 
 use crds::{ConditionType, Reason, Tenant, TenantStatus, module_model::DeletionPolicy};
-use kube::{Api, ResourceExt as _, runtime::controller::Action};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Api, ResourceExt as _,
+    runtime::{controller::Action, events::EventType},
+};
 
 use super::{
     apply::{apply, check_conflicts, placed_elsewhere},
@@ -92,7 +96,11 @@ pub async fn reconcile(
     context
         .metrics
         .reconciled(Kind::Tenant, end.outcome, started.elapsed());
-    end.into_action(&context.backoff, &resource.uid().unwrap_or_default())
+    end.into_action(
+        &context.backoff,
+        &resource.uid().unwrap_or_default(),
+        context.config.drift_interval,
+    )
 }
 
 /// What happens after a failure.
@@ -156,6 +164,9 @@ async fn converge(
         for module in &resource.spec.modules {
             context.waiting.wake(&waits_for_tenants(module));
         }
+        if was_whole(resource) {
+            tell(resource, desired, &registry, &policies, context).await;
+        }
         (registry, policies) = look(plane, desired).await?;
     }
     let revision = registry.row.as_ref().map(|row| row.revision);
@@ -163,6 +174,48 @@ async fn converge(
         End::looked(stages(desired, &registry, &policies), changed),
         revision,
     ))
+}
+
+/// Whether this spec had been carried out: what differs now is somebody's hand.
+fn was_whole(resource: &Tenant) -> bool {
+    let status = resource.status.as_ref();
+    status.is_some_and(|status| {
+        status.observed_generation == resource.metadata.generation
+            && STAGES.iter().all(|stage| {
+                let is = |c: &&Condition| c.type_ == stage.as_str();
+                let found = status.conditions.iter().find(is);
+                found.is_some_and(|c| c.status == "True")
+            })
+    })
+}
+
+/// What was found changed, and has been put right: all of it decides who may do what.
+async fn tell(
+    resource: &Tenant,
+    desired: &Desired,
+    registry: &Observed,
+    policies: &ObservedPolicies,
+    context: &Context,
+) {
+    let mut repaired = Vec::new();
+    if !registry.matches(desired) {
+        repaired.push("the registry");
+    }
+    if !policies.is_open_for(&desired.id) {
+        repaired.push("role or row policy in ClickHouse");
+    }
+    let what = repaired.join(", ");
+    tracing::error!(tenant = %desired.id, repaired = what, "fence repaired");
+    context.metrics.repaired(Kind::Tenant, repaired.len());
+    let note = format!("changed by hand and put right: {what}");
+    events::publish_anew(
+        &context.client,
+        resource,
+        EventType::Warning,
+        "FenceRepaired",
+        &note,
+    )
+    .await;
 }
 
 async fn look(plane: &Plane, desired: &Desired) -> Result<(Observed, ObservedPolicies), Error> {

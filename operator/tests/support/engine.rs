@@ -65,6 +65,17 @@ impl Engine {
         url.to_string()
     }
 
+    /// What it answers its administrator.
+    pub async fn ask(&self, query: &str) -> String {
+        let url = self.at(&env("CLICKHOUSE_FRONT_ADMIN_URL"));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = http.post(&url).body(query.to_owned()).send().await.unwrap();
+        let fine = answer.status().is_success();
+        let text = answer.text().await.unwrap();
+        assert!(fine, "{query}: {text}");
+        text
+    }
+
     async fn answer(&self) {
         let url = self.at(&env("CLICKHOUSE_FRONT_ADMIN_URL"));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -208,7 +208,12 @@ impl World {
 
     /// Starts the operator of this world.
     pub fn start(&self) {
-        let config = Config {
+        self.start_with(|_| {});
+    }
+
+    /// Starts it with another configuration.
+    pub fn start_with(&self, change: impl FnOnce(&mut Config)) {
+        let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             data_planes: Vec::new(),
             selector: format!("{CLASS_LABEL}={}", self.name),
@@ -216,8 +221,10 @@ impl World {
             namespaces: Vec::new(),
             lease: None,
             watch_interval: Duration::from_secs(1),
+            drift_interval: Duration::from_secs(300),
             log: String::new(),
         };
+        change(&mut config);
         let stop = CancellationToken::new();
         let stopping = stop.clone().cancelled_owned();
         let task = tokio::spawn(operator::run(self.client.clone(), config, stopping));

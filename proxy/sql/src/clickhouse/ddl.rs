@@ -3,6 +3,7 @@
 mod access;
 mod erase;
 mod table;
+mod upkeep;
 
 pub use access::{
     GATEWAY_PROFILE, GATEWAY_USER, READ_ROLE, SINK_USER, close_tenant, create_base, create_gateway,
@@ -12,6 +13,10 @@ pub use erase::{count_tenant, drop_tenant, erase_tenant};
 pub use table::{
     add_column, add_empty_column, create_database, create_table, drop_column, insert_columns,
     modify_column,
+};
+pub use upkeep::{
+    GATEWAY_OVERFLOW, GATEWAY_SETTINGS, ProfileSetting, drop_policy, reset_gateway, revoke_access,
+    revoke_role, set_gateway_profile,
 };
 
 #[cfg(test)]

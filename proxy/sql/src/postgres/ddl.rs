@@ -9,6 +9,8 @@ mod indexes;
 mod isolation;
 mod module_role;
 mod names;
+mod platform;
+mod restore;
 mod table;
 
 pub use change::{
@@ -39,6 +41,11 @@ pub use names::{
     check_name, index_name, object_name, primary_key_name, reference_index_name, reference_name,
     unique_name,
 };
+pub use platform::{
+    Held, PlatformGrant, grant_on_platform, own_platform, publication_options, reset_settings,
+    revoke_default, revoke_on_platform,
+};
+pub use restore::{restore_constraint, restore_default, restore_index};
 pub use table::{
     add_column, add_to_publication, create_model, create_schema, drop_from_publication,
     lock_writes, replace_check, replica_identity, validate_constraint,

@@ -2,6 +2,7 @@
 
 use model::TenantId;
 
+use super::upkeep::gateway_settings;
 use crate::clickhouse::{DATABASE, literal, quote_text, tenant_role};
 
 /// The privilege to read, which a tenant's role holds and nobody else.
@@ -13,20 +14,15 @@ pub const GATEWAY_PROFILE: &str = "septem_gateway";
 /// The sink's user, outside of the row policies.
 pub const SINK_USER: &str = "septem_sink";
 
-/// What the tenants' roles hang on: the role that reads, and the profile of the proxy. The values are DESIGN 7's
-/// ceilings; the query condition cache is off because row policies could poison it (ClickHouse#110302).
+/// What the tenants' roles hang on: the role that reads, and the profile of the proxy.
 pub fn create_base() -> Vec<String> {
     let database = quote_text(DATABASE);
     vec![
         format!("create role if not exists {READ_ROLE}"),
         format!("grant select on {database}.* to {READ_ROLE}"),
         format!(
-            "create settings profile if not exists {GATEWAY_PROFILE} settings readonly = 1, \
-             use_query_condition_cache = 0 const, cancel_http_readonly_queries_on_client_close = 1 const, \
-             max_execution_time = 30 min 1 max 30 changeable_in_readonly, log_comment changeable_in_readonly, \
-             max_threads = 4 min 1 max 16 changeable_in_readonly, max_memory_usage = 4000000000 const, \
-             max_rows_to_read = 2000000000 const, max_bytes_to_read = 200000000000 const, \
-             max_result_rows = 50001 const, result_overflow_mode = 'throw' const"
+            "create settings profile if not exists {GATEWAY_PROFILE} settings {}",
+            gateway_settings()
         ),
     ]
 }
