@@ -117,6 +117,10 @@ spec:
             - name: SEPTEM_LOG
               value: {{ $root.Values.log | quote }}
             {{- .env | nindent 12 }}
+            {{- range $name, $value := $values.env }}
+            - name: {{ $name }}
+              value: {{ $value | quote }}
+            {{- end }}
           ports:
             {{- with .http }}
             - {name: http, containerPort: {{ . }}}

@@ -1,4 +1,4 @@
-//! Alerts are about metrics that exist, in the part that the alert names.
+//! Alerts and panels are about metrics that exist, in the part that they name.
 
 use std::collections::BTreeSet;
 
@@ -22,14 +22,30 @@ async fn told(variable: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn every_metric_of_an_alert_is_told_by_its_part() -> Result<()> {
+async fn every_metric_of_an_alert_or_a_panel_is_told_by_its_part() -> Result<()> {
     // reqwest is built without a default provider, so that every crate of the workspace shares one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let documents = helm::template("somewhere", &["-f", helm::EVERYTHING]).await?;
-    let rules = documents
-        .iter()
-        .find(|d| helm::kind(d) == Some("PrometheusRule"))
-        .context("no rules")?;
+    let of = |kind: &str, part: &str| {
+        let found = documents
+            .iter()
+            .find(|d| helm::kind(d) == Some(kind) && d.contains(part));
+        found.with_context(|| format!("no {kind}"))
+    };
+    let rules = of("PrometheusRule", "alert:")?;
+    let panels = of("ConfigMap", "septem-data.json")?;
+    let (_, dashboard) = panels
+        .split_once("septem-data.json: |-")
+        .context("no dashboard")?;
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard)?;
+    ensure!(
+        dashboard["panels"]
+            .as_array()
+            .is_some_and(|p| p.len() >= 10)
+    );
+    // What counts by label is there from the first request on.
+    let url = std::env::var("SEPTEM_URL").context("SEPTEM_URL is not set")?;
+    reqwest::get(format!("{url}/v1/schema")).await?;
     let parts = [
         ("operator_", "SEPTEM_OPERATOR_ADMIN_URL"),
         ("septem_proxy_", "SEPTEM_ADMIN_URL"),
@@ -37,7 +53,7 @@ async fn every_metric_of_an_alert_is_told_by_its_part() -> Result<()> {
         ("septem_sink_", "SEPTEM_SINK_ADMIN_URL"),
     ];
     let mut seen = 0;
-    for metric in metrics(rules) {
+    for metric in metrics(rules).union(&metrics(panels)).copied() {
         let (_, variable) = parts
             .iter()
             .find(|(prefix, _)| metric.starts_with(prefix))
@@ -49,6 +65,6 @@ async fn every_metric_of_an_alert_is_told_by_its_part() -> Result<()> {
         );
         seen += 1;
     }
-    ensure!(seen >= 10, "{seen} metrics in the rules");
+    ensure!(seen >= 15, "{seen} metrics in rules and panels");
     Ok(())
 }
