@@ -18,5 +18,6 @@ mod planes;
 mod refused;
 mod road;
 mod schema;
+mod scripted;
 mod support;
 mod tenants;

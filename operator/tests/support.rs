@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod engine;
 pub mod relay;
+pub mod script;
 pub mod world;
 
 pub use cluster::{condition, reason, status_of};
