@@ -15,9 +15,9 @@ const CASES: [Case; 7] = [
             ("Service", 4),
             ("CustomResourceDefinition", 3),
             ("ClusterRole", 1),
-            ("Role", 1),
+            ("Role", 2),
             ("NetworkPolicy", 3),
-            ("PodDisruptionBudget", 2),
+            ("PodDisruptionBudget", 3),
             ("HorizontalPodAutoscaler", 0),
             ("ServiceMonitor", 0),
             ("PrometheusRule", 0),
@@ -31,7 +31,7 @@ const CASES: [Case; 7] = [
             ("Deployment", 4),
             ("Service", 5),
             ("NetworkPolicy", 4),
-            ("PodDisruptionBudget", 3),
+            ("PodDisruptionBudget", 4),
             ("HorizontalPodAutoscaler", 1),
             ("ServiceMonitor", 1),
             ("PrometheusRule", 1),
@@ -41,11 +41,11 @@ const CASES: [Case; 7] = [
     ),
     (
         &["--set", "rbac.namespaces={default,kube-public}"],
-        &[("ClusterRole", 1), ("Role", 3), ("RoleBinding", 3)],
+        &[("ClusterRole", 1), ("Role", 4), ("RoleBinding", 4)],
     ),
     (
         &["--set", "rbac.namespaces={kube-public}"],
-        &[("ClusterRole", 1), ("Role", 3), ("RoleBinding", 3)],
+        &[("ClusterRole", 1), ("Role", 4), ("RoleBinding", 4)],
     ),
     (
         &[
