@@ -90,7 +90,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ("title < 'x'", "type text cannot be compared by order"),
         ("extra = 'x'", "type json cannot be compared"),
         ("score = due", "int16 and date cannot be compared"),
-        ("due > '2026-13-01'", "a constant is not a date (YYYY-MM-DD)"),
+        (
+            "due > '2026-13-01'",
+            "a constant is not a date (YYYY-MM-DD)",
+        ),
         (
             "score",
             "score is not a field of type bool, so it needs a comparison",
