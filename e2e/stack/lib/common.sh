@@ -4,10 +4,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 HERE=$ROOT/e2e/stack
-# A second stack beside the clone's own has a folder of its own.
-STATE=${SEPTEM_STACK_DIR:-$ROOT/.stack}
-# What its processes carry in their environment.
-STACK=${SEPTEM_STACK_DIR:-$ROOT}
+STATE=$ROOT/.stack
 CACHE=${SEPTEM_CACHE:-$HOME/.cache/septem-data}
 BASE=${SEPTEM_PORT_BASE:-17400}
 if [ -z "${SEPTEM_PORT_BASE:-}" ] && [ -f "$STATE/settings" ]; then
@@ -35,7 +32,7 @@ port() {
     postgres) echo $((BASE + 5)) ;; clickhouse-front) if [ -z "$CLICKHOUSE" ]; then echo $((BASE + 6)); else port clickhouse; fi ;;
     clickhouse) echo $((BASE + 7)) ;; clickhouse-tcp) echo $((BASE + 8)) ;;
     kafka) echo $((BASE + 9)) ;; kafka-controller) echo $((BASE + 10)) ;;
-    connect) echo $((BASE + 11)) ;; kafka-node) echo $((BASE + 18)) ;; valkey) echo $((BASE + 12)) ;;
+    connect) echo $((BASE + 11)) ;; valkey) echo $((BASE + 12)) ;;
     etcd) echo $((BASE + 13)) ;; etcd-peer) echo $((BASE + 14)) ;; hooks) echo $((BASE + 16)) ;;
     kube-apiserver) echo $((BASE + 15)) ;; kube-controller-manager) echo $((BASE + 17)) ;;
     *) echo "no port is known for $1" >&2; return 1 ;;
@@ -56,7 +53,7 @@ PORTS="proxy proxy-admin operator sink hooks postgres clickhouse-front clickhous
 
 # What PostgreSQL's unprivileged user cannot reach inside the clone, and a socket path that would be too long,
 # go to a folder of this clone's own.
-SPILL=/var/tmp/septem-data-$(printf %s "$STACK" | sha256sum | cut -c1-12)
+SPILL=/var/tmp/septem-data-$(printf %s "$ROOT" | sha256sum | cut -c1-12)
 SOCKET=$STATE/run/supervisor.sock
 [ ${#SOCKET} -le 100 ] || SOCKET=$SPILL/supervisor.sock # sun_path holds 108 bytes
 
@@ -105,7 +102,7 @@ running() {
   local pid
   pid=$(pid_of "$1")
   alive "$pid" && [ "$(stat -c %Y "/proc/$pid" 2>/dev/null || echo 0)" -ge 0 ] && tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" |
-    grep -qxF "SEPTEM_STACK=$STACK" && echo "$pid"
+    grep -qxF "SEPTEM_STACK=$ROOT" && echo "$pid"
 }
 # bound_log FILE: from 20 MiB on, what it holds becomes FILE.1 and it starts anew. Copied, not moved, because its writer
 # (which appends) keeps it open; lines of the moment in between are lost.

@@ -8,7 +8,7 @@ own_processes() {
     pid=${file#/proc/}
     pid=${pid%/environ}
     [ "$pid" != $$ ] || continue
-    if tr '\0' '\n' 2>/dev/null <"$file" | grep -qxF "SEPTEM_STACK=$STACK"; then echo "$pid"; fi
+    if tr '\0' '\n' 2>/dev/null <"$file" | grep -qxF "SEPTEM_STACK=$ROOT"; then echo "$pid"; fi
   done
 }
 

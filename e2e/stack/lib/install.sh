@@ -4,32 +4,27 @@
 FETCH_LOG=$STATE/log/install.log
 fetch_hint="check that the package registries are reachable, then run the same command again"
 
-# build NAME VERSION MODULE PACKAGE LDFLAGS: one Go program from its tools module; with CGO=1 and TAGS where it needs them.
+# build NAME VERSION MODULE PACKAGE LDFLAGS: one Go program from its tools module.
 build() {
   local name=$1 version=$2 module=$3 package=$4 flags=$5 target
   target=$CACHE/bin/$name-$version
   [ -x "$target" ] && return
   mkdir -p "$CACHE/bin" "$CACHE/tmp"
   HINT="check free memory (the linker needs 3 GB) and the Go module proxy, then run the same command again" \
-    step "build $name $version" "$FETCH_LOG" env -C "$HERE/tools/$module" CGO_ENABLED="${CGO:-0}" GOFLAGS=-buildvcs=false \
-    GOCACHE="$CACHE/tmp/go-build" go build -p 2 -trimpath -tags "${TAGS:-}" -ldflags "$flags" -o "$target.part" "$package"
+    step "build $name $version" "$FETCH_LOG" env -C "$HERE/tools/$module" CGO_ENABLED=0 GOFLAGS=-buildvcs=false \
+    GOCACHE="$CACHE/tmp/go-build" go build -p 2 -trimpath -ldflags "$flags" -o "$target.part" "$package"
   mv "$target.part" "$target"
 }
 
-# build_kubernetes NAME...: so that `version` tells the truth.
-build_kubernetes() {
+install_go_tools() {
   local v=k8s.io/component-base/version k8s name
   k8s="-s -w -X $v.gitVersion=v$KUBERNETES -X $v.gitMajor=1 -X $v.gitMinor=37 -X $v.gitTreeState=clean"
   k8s="$k8s -X $v.gitCommit=0000000000000000000000000000000000000000 -X $v.buildDate=1970-01-01T00:00:00Z"
-  for name in "$@"; do
-    build "$name" "$KUBERNETES" kubernetes "k8s.io/kubernetes/cmd/$name" "$k8s"
-  done
-}
-
-install_go_tools() {
   build process-compose "$PROCESS_COMPOSE" process-compose github.com/f1bonacc1/process-compose "-s -w"
   build etcd "$ETCD" etcd go.etcd.io/etcd/server/v3 "-s -w"
-  build_kubernetes kube-apiserver kubectl kube-controller-manager
+  for name in kube-apiserver kubectl kube-controller-manager; do
+    build "$name" "$KUBERNETES" kubernetes "k8s.io/kubernetes/cmd/$name" "$k8s"
+  done
   build helm "$HELM" helm helm.sh/helm/v4/cmd/helm "-s -w -X helm.sh/helm/v4/internal/version.version=v$HELM"
   build crane "$CRANE" crane github.com/google/go-containerregistry/cmd/crane "-s -w"
   # 4 GB of build cache are of no use once the binaries exist.

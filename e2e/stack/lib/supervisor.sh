@@ -6,7 +6,7 @@ supervisor_up() { alive "$(pid_of supervisor)" && compose project state >/dev/nu
 # start_supervisor PART...: only these parts and what they depend on.
 start_supervisor() {
   local name
-  export SEPTEM_PART=$HERE/part SEPTEM_STATE=$STATE SEPTEM_STACK=$STACK
+  export SEPTEM_PART=$HERE/part SEPTEM_STATE=$STATE SEPTEM_STACK=$ROOT
   for name in $PORTS; do
     export "PORT_$(printf %s "$name" | tr 'a-z-' 'A-Z_')=$(port "$name")"
   done

@@ -6,19 +6,14 @@
 # broker's threads is bounded, so that a few of them fit into its heap.
 data=$STATE/data/kafka
 mkdir -p "$data" "$STATE/config"
-# For clients on a network where loopback is somebody else's: pods of a node on this machine.
-also= also_told=
-if [ -n "${SEPTEM_KAFKA_HOST:-}" ]; then
-  also=,NODE://$SEPTEM_KAFKA_HOST:$(port kafka-node) also_told=,NODE:PLAINTEXT
-fi
 cat >"$STATE/config/kafka.properties" <<C
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$(port kafka-controller)
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:$(port kafka),CONTROLLER://127.0.0.1:$(port kafka-controller)$also
-advertised.listeners=PLAINTEXT://127.0.0.1:$(port kafka)$also
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT$also_told
+listeners=PLAINTEXT://127.0.0.1:$(port kafka),CONTROLLER://127.0.0.1:$(port kafka-controller)
+advertised.listeners=PLAINTEXT://127.0.0.1:$(port kafka)
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$data
 num.partitions=6
