@@ -22,11 +22,26 @@ pub struct Args {
 /// What is asked.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Prints what a file would change in the spec of a ModuleModel; the API server checks it and keeps nothing.
+    /// Approves the plan that a ModuleModel waits with.
+    Approve {
+        /// Name of a ModuleModel.
+        name: String,
+        /// Its hash or the first 8 digits at least: another plan that was made meanwhile is not approved.
+        #[arg(long, value_name = "HASH")]
+        plan: Option<String>,
+        /// Approves a plan that loses data.
+        #[arg(long)]
+        allow_data_loss: bool,
+    },
+    /// Prints what of a ModuleModel the databases do not hold yet, and what they hold besides; with a file, what that
+    /// would change in the spec: the API server checks it and keeps nothing.
     Diff {
+        /// Name of a ModuleModel.
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        name: Option<String>,
         /// A file of one resource.
         #[arg(short, long)]
-        file: PathBuf,
+        file: Option<PathBuf>,
     },
     /// Prints where databases differ from what was applied.
     Drift {
@@ -36,6 +51,11 @@ pub enum Command {
         /// In all namespaces.
         #[arg(short = 'A', long = "all-namespaces")]
         all: bool,
+    },
+    /// Prints the plan that a ModuleModel waits with or carries out: statements, locks, what is lost.
+    Plan {
+        /// Name of a ModuleModel.
+        name: String,
     },
     /// Lists the Tenants.
     Tenants,

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     cluster::{Cluster, said},
+    plan,
     table::table,
 };
 
@@ -51,6 +52,20 @@ pub async fn diff(cluster: &Cluster, file: &Path) -> Result<String> {
         return Ok(format!("modulemodel/{name}: nothing would change\n"));
     }
     Ok(format!("modulemodel/{name}:\n{}\n", lines.join("\n")))
+}
+
+/// What the databases do not hold yet of a model, and what they hold besides.
+pub async fn left(cluster: &Cluster, name: &str) -> Result<String> {
+    let model = cluster.model(name).await?;
+    let mut text = plan::of(cluster, &model).await?.unwrap_or_default();
+    let drifted = differences(&model);
+    if !drifted.is_empty() {
+        text.push_str(&table(&["NAMESPACE", "NAME", "DRIFT", "WHAT"], &drifted));
+    }
+    if text.is_empty() {
+        return Ok(format!("modulemodel/{name}: {}\n", plan::nothing(&model)));
+    }
+    Ok(text)
 }
 
 /// The paths that differ, with both values. Members of lists are told by their name, where they have one.

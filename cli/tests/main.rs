@@ -8,7 +8,7 @@
 use std::{io::Write as _, process::Command};
 
 use crds::{ModuleModel, Tenant};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -164,6 +164,8 @@ async fn told(client: Client, namespace: String) {
         (Some(1), 1)
     );
 
+    plans(&models, &namespace).await;
+
     // Tenants.
     let tenants = Api::<Tenant>::all(client);
     let tenant = json!({
@@ -212,6 +214,10 @@ async fn told(client: Client, namespace: String) {
             "there is no ModuleModel absent",
         ),
         (
+            &["approve", "absent", ours[0], ours[1]],
+            "there is no ModuleModel absent",
+        ),
+        (
             &["diff", "-f", "/absent.yaml"],
             "/absent.yaml cannot be read",
         ),
@@ -227,4 +233,86 @@ async fn told(client: Client, namespace: String) {
             "{args:?}: {err}"
         );
     }
+}
+
+/// A plan is shown, and approved by the hash that was read.
+async fn plans(models: &Api<ModuleModel>, namespace: &str) {
+    let ours = ["-n", namespace];
+    let septem = |args: &[&str]| septem(&[args, &ours[..]].concat());
+    let apply = PatchParams::apply("cli-tests").force();
+    let (_, err, ok) = septem(&["approve", "deals"]);
+    assert!(!ok && err.contains("asks for no approval"), "{err}");
+    let manual = model(namespace, json!({"migrations": {"approval": "Manual"}}));
+    models
+        .patch("deals", &apply, &Patch::Apply(&manual))
+        .await
+        .unwrap();
+    let (_, err, ok) = septem(&["approve", "deals"]);
+    assert!(
+        !ok && err.contains("has not looked at this spec yet"),
+        "{err}"
+    );
+
+    let hash = "0123456789abcdef".repeat(4);
+    let status = json!({"apiVersion": "data.septemcore.com/v1alpha1", "kind": "ModuleModel", "metadata": {"name": "deals"}, "status": {
+        "observedGeneration": 2,
+        "plan": {"hash": hash, "destructive": true, "statements": 2, "sql": "alter table a;\nalter table b",
+                 "configMapRef": {"name": "septem-plan-deals"}},
+        "drift": {"extra": ["column hand"]},
+    }});
+    models
+        .patch_status("deals", &apply, &Patch::Apply(status))
+        .await
+        .unwrap();
+    // The ConfigMap is not there yet: the status says as much as it has.
+    let shown = format!(
+        "-- Plan {hash}, of 2 statements and files, data is lost\nalter table a;\nalter table b\n"
+    );
+    assert_eq!(septem(&["plan", "deals"]).0, shown);
+    let maps = Api::<ConfigMap>::namespaced(models.clone().into_client(), namespace);
+    let text = format!("-- Plan {hash}\nalter table a;\n");
+    let map: ConfigMap = serde_json::from_value(json!({
+        "metadata": {"name": "septem-plan-deals"}, "data": {"hash": hash, "plan.sql": text},
+    }))
+    .unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    assert_eq!(septem(&["plan", "deals"]).0, text);
+    let (out, ..) = septem(&["diff", "deals"]);
+    assert!(
+        out.starts_with(&text) && out.ends_with("extra   column hand\n"),
+        "{out}"
+    );
+
+    for (args, expected) in [
+        (&["approve", "deals"][..], "say --allow-data-loss"),
+        (&["approve", "deals", "--plan", "0123"], "takes 8 digits"),
+        (
+            &[
+                "approve",
+                "deals",
+                "--plan",
+                "fedcba98",
+                "--allow-data-loss",
+            ],
+            "read it again",
+        ),
+    ] {
+        let (out, err, ok) = septem(args);
+        assert!(!ok && out.is_empty() && err.contains(expected), "{err}");
+    }
+    let (out, err, ok) = septem(&[
+        "approve",
+        "deals",
+        "--plan",
+        "01234567",
+        "--allow-data-loss",
+    ]);
+    assert!(ok && out.contains(&hash), "{err}");
+    let migrations = models.get("deals").await.unwrap().spec.migrations.unwrap();
+    assert_eq!(migrations.approved_plan, Some(hash));
+    // As it was before, for the rest.
+    models
+        .delete("deals", &DeleteParams::default())
+        .await
+        .unwrap();
 }

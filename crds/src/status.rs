@@ -19,7 +19,7 @@ pub struct PlanStatus {
     pub destructive: bool,
     /// How many statements and files it has.
     #[serde(default)]
-    pub statement_count: i32,
+    pub statements: i32,
     /// Its statements, cut off at 1 KiB.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sql: String,

@@ -148,10 +148,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
                 reference("elsewhere", "Restrict"),
                 "spec.fields[1].references.module",
             ),
-            (
-                spec(json!({"migrations": {"approval": "Manual"}})),
-                "spec.migrations.approval",
-            ),
             (spec(json!({"softDelete": false})), "spec.softDelete"),
             (
                 spec(json!({"optimisticLocking": false})),

@@ -1,6 +1,7 @@
 //! The Reconciler of ModuleModels: fetch → validate → observe → build → apply → status.
 
 mod apply;
+mod approval;
 mod build;
 mod drift;
 mod files;

@@ -29,7 +29,7 @@ const POINTS: [&str; 20] = [
     "clickhouse-contract-after=return",
 ];
 
-fn before() -> Value {
+pub fn before() -> Value {
     json!({"fields": [
         {"name": "title", "type": "text", "required": true, "maxLength": 100},
         {"name": "amount", "type": "int32", "default": "1"},
@@ -42,7 +42,7 @@ fn before() -> Value {
 }
 
 /// Every kind of change at once.
-fn after() -> Value {
+pub fn after() -> Value {
     json!({"fields": [
         {"name": "headline", "type": "text", "required": true, "maxLength": 50, "renamedFrom": "title"},
         {"name": "amount", "type": "int64", "default": "2"},

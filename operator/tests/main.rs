@@ -6,6 +6,7 @@
     reason = "helpers of tests may unwrap as tests do"
 )]
 
+mod approval;
 mod bench;
 mod drift;
 mod erasure;

@@ -4,7 +4,7 @@
 pub fn advice(reason: &str, kind: &str, name: &str) -> Option<String> {
     let text = match reason {
         "ApprovalPending" | "PlanOutdated" => {
-            format!("look at status.plan, and name its hash in spec.migrations.approvedPlan: kubectl edit {kind} {name}")
+            format!("read the plan: kubectl septem plan {name}; if it is what you mean: kubectl septem approve {name}")
         }
         "ConfigMapNotFound" => "create the ConfigMap; it is found within 15 seconds".into(),
         "ChecksumMismatch" => "restore the file, and put the change into a new one".into(),

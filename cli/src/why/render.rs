@@ -105,7 +105,7 @@ fn progress(status: &Value) -> String {
         line(format!(
             "plan: {}, {} statements and files{loses}",
             text(&plan["hash"]),
-            plan["statementCount"]
+            plan["statements"]
         ));
     }
     let files = &status["migrations"];
@@ -162,12 +162,12 @@ mod tests {
                     {"type": "Accepted", "status": "True", "reason": "Applied", "message": "x"},
                     {"type": "SchemaApplied", "status": "False", "reason": "ApprovalPending", "message": "plan abc waits"},
                 ],
-                "plan": {"hash": "abc", "destructive": true, "statementCount": 3},
+                "plan": {"hash": "abc", "destructive": true, "statements": 3},
                 "migrations": {"pending": 1, "failedVersion": "20260101_000000"},
             },
         });
         let screen = render(&object, "ModuleModel", Some(&[]));
-        let expected = "modulemodel/crm-deals: Ready=False, ApprovalPending: plan abc waits\n\nCONDITION       STATE   REASON            MESSAGE\nSchemaApplied   False   ApprovalPending   plan abc waits\n\nplan: abc, 3 statements and files, loses data\nfiles: last none, 1 left\n  20260101_000000 failed\n\nwhat would help: look at status.plan, and name its hash in spec.migrations.approvedPlan: kubectl edit modulemodel crm-deals\n";
+        let expected = "modulemodel/crm-deals: Ready=False, ApprovalPending: plan abc waits\n\nCONDITION       STATE   REASON            MESSAGE\nSchemaApplied   False   ApprovalPending   plan abc waits\n\nplan: abc, 3 statements and files, loses data\nfiles: last none, 1 left\n  20260101_000000 failed\n\nwhat would help: read the plan: kubectl septem plan crm-deals; if it is what you mean: kubectl septem approve crm-deals\n";
         assert_eq!(screen, expected);
     }
 

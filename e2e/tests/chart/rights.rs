@@ -1,5 +1,7 @@
 //! What the operator's account may do, asked of the API server with the account's own token.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use e2e::{Scene, command, scene::Turn};
 
@@ -52,6 +54,8 @@ const ALLOWED: &[(&str, &str, Where)] = &[
     ("get", "secrets/postgres-owner", Ours),
     ("get", "secrets/valkey", Ours),
     ("get", "configmaps", Ours),
+    ("create", "configmaps", Ours),
+    ("patch", "configmaps", Ours),
 ];
 
 const FORBIDDEN: &[(&str, &str, Where)] = &[
@@ -72,6 +76,8 @@ const FORBIDDEN: &[(&str, &str, Where)] = &[
     ("delete", "leases/t-septem-data-operator", Ours),
     ("create", "leases.coordination.k8s.io", Theirs),
     ("get", "configmaps", Theirs),
+    ("create", "configmaps", Theirs),
+    ("patch", "configmaps", Theirs),
     ("list", "configmaps", Ours),
     ("watch", "configmaps", Ours),
     ("update", "configmaps", Ours),
@@ -146,9 +152,38 @@ async fn the_account_may_do_what_the_operator_does_and_no_more() -> Result<()> {
             ];
             let said = command::fail("kubectl", &get, None).await?;
             ensure!(said.contains("Forbidden"), "{said}");
-            Ok(())
+            only_plans(&scene.module, &path).await
         })
         .await
     })
     .await
+}
+
+/// Of ConfigMaps the account writes those that hold plans.
+async fn only_plans(namespace: &str, kubeconfig: &str) -> Result<()> {
+    let create = async |name: &str| {
+        let account = ["--kubeconfig", kubeconfig, "-n", namespace];
+        let create = ["create", "configmap", name, "--dry-run=server"];
+        let output = command::run("kubectl", &[account, create].concat(), None).await?;
+        anyhow::Ok(match output.status.success() {
+            true => None,
+            false => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+        })
+    };
+    // A new policy takes a moment to be enforced.
+    let started = Instant::now();
+    let said = loop {
+        match create("somebody-elses").await? {
+            Some(said) => break said,
+            None => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+        ensure!(
+            started.elapsed() < Duration::from_secs(60),
+            "the policy is not enforced"
+        );
+    };
+    ensure!(said.contains("the operator writes plans"), "{said}");
+    let said = create("septem-plan-deals").await?;
+    ensure!(said.is_none(), "{said:?}");
+    Ok(())
 }

@@ -5,9 +5,10 @@ mod backfill;
 use model::Draft;
 
 use super::{
+    approval,
     build::{Phase, Plan, Proof, Rivals, Step, build},
     observe::{Observed, ObservedAnalytics, observe, observe_analytics},
-    publish::{publish, record, record_columns},
+    publish::{Entry, publish, record, record_columns},
     validate::Desired,
 };
 use crate::{
@@ -122,6 +123,10 @@ pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Res
     let Some(step) = plan.steps.first() else {
         return Ok(Done::Nothing);
     };
+    if !approval::covers(desired, &look.observed, &plan) {
+        // Changed since it was looked at: the next look asks anew.
+        return Ok(Done::Nothing);
+    }
     match step {
         Step::ClickHouse { phase, statement } => {
             failpoint!(match phase {
@@ -139,12 +144,45 @@ pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Res
                 _ => "clickhouse-expand-after",
             });
         }
-        Step::Transaction { .. } => {
-            fenced = prove_first(fenced, step).await?;
-            transaction(&mut fenced, desired, &look, step, plane.epoch()).await?;
-            failpoint!(before(step));
+        Step::Transaction {
+            phase,
+            proofs,
+            statements,
+            columns,
+            document,
+        } => {
+            fenced = prove(fenced, proofs).await?;
+            let texts: Vec<_> = statements.iter().map(|s| s.sql.clone()).collect();
+            crate::postgres::execute_all(fenced.conn(), &texts, "a change of the schema").await?;
+            let (conn, model) = (fenced.conn(), &desired.model);
+            let revision = match document {
+                Some(document) => publish(conn, desired, document, columns).await?,
+                None => {
+                    record_columns(conn, model, columns).await?;
+                    look.observed.published.as_ref().map_or(0, |p| p.revision)
+                }
+            };
+            if !texts.is_empty() {
+                let ledger = Entry {
+                    phase: *phase,
+                    statements: &texts,
+                    revision,
+                    epoch: plane.epoch(),
+                    plan_hash: approval::running(desired, &look.observed).map(|p| &*p.hash),
+                };
+                record(fenced.conn(), model, ledger).await?;
+            }
+            failpoint!(match phase {
+                Phase::Expand => "expand-before",
+                Phase::Publish => "publish-before",
+                Phase::Contract => "contract-before",
+            });
             fenced.commit().await?;
-            failpoint!(after(step));
+            failpoint!(match phase {
+                Phase::Expand => "expand-after",
+                Phase::Publish => "publish-after",
+                Phase::Contract => "contract-after",
+            });
         }
         Step::Concurrently {
             proof,
@@ -199,54 +237,6 @@ pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Res
         }
     }
     Ok(Done::Step(Box::new(plan)))
-}
-
-/// The statements of one transaction, the catalogue and the ledgers, up to its commit.
-async fn transaction(
-    fenced: &mut Fenced,
-    desired: &Desired,
-    look: &Look,
-    step: &Step,
-    epoch: i64,
-) -> Result<(), Error> {
-    let Step::Transaction {
-        phase,
-        statements,
-        columns,
-        document,
-        ..
-    } = step
-    else {
-        return Ok(());
-    };
-    let texts: Vec<_> = statements.iter().map(|s| s.sql.clone()).collect();
-    crate::postgres::execute_all(fenced.conn(), &texts, "a change of the schema").await?;
-    let revision = match document {
-        Some(document) => publish(fenced.conn(), desired, document, columns).await?,
-        None => {
-            record_columns(fenced.conn(), &desired.model, columns).await?;
-            look.observed.published.as_ref().map_or(0, |p| p.revision)
-        }
-    };
-    if !texts.is_empty() {
-        record(
-            fenced.conn(),
-            &desired.model,
-            *phase,
-            &texts,
-            revision,
-            epoch,
-        )
-        .await?;
-    }
-    Ok(())
-}
-
-async fn prove_first(fenced: Fenced, step: &Step) -> Result<Fenced, Stop> {
-    match step {
-        Step::Transaction { proofs, .. } => prove(fenced, proofs).await,
-        _ => Ok(fenced),
-    }
 }
 
 /// Refuses when there are rows that must not be there. Counts tell of rows, never their values.
@@ -305,27 +295,4 @@ async fn refuse_rows<T>(
         (Err(error), _) => error,
     };
     Err(error.into())
-}
-
-fn before(step: &Step) -> &'static str {
-    match phase_of(step) {
-        Phase::Expand => "expand-before",
-        Phase::Publish => "publish-before",
-        Phase::Contract => "contract-before",
-    }
-}
-
-fn after(step: &Step) -> &'static str {
-    match phase_of(step) {
-        Phase::Expand => "expand-after",
-        Phase::Publish => "publish-after",
-        Phase::Contract => "contract-after",
-    }
-}
-
-fn phase_of(step: &Step) -> Phase {
-    match step {
-        Step::Transaction { phase, .. } => *phase,
-        _ => Phase::Expand,
-    }
 }

@@ -71,13 +71,10 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Whether a statement of it loses values.
-    pub fn is_destructive(&self) -> bool {
-        let model = self.model.as_deref();
-        let statements = model
-            .into_iter()
-            .flat_map(|m| self.steps.iter().flat_map(|s| s.statements(m)));
-        statements.into_iter().any(|s| s.destructive)
+    /// The steps but for the first one that closes an open fence: that is never waited with.
+    pub fn changes(&self) -> &[Step] {
+        let repairs = usize::from(!self.repaired.is_empty());
+        self.steps.get(repairs..).unwrap_or_default()
     }
 }
 
@@ -118,8 +115,7 @@ pub fn build(
             fields::compare(&mut plan, &mut work, &scope, fields)?;
             retire::compare(&mut work, &scope, fields, previous)?;
             references::compare(&mut plan, &mut work, &scope, fields, previous);
-            let revision = observed.published.as_ref().map_or(0, |p| p.revision);
-            indexes::compare(&mut plan, &mut work, &scope, previous, revision);
+            indexes::compare(&mut plan, &mut work, &scope, previous);
             checks::compare(&mut plan, &mut work, &scope, previous);
             retire::abandoned(&mut work, &scope);
             drift::extra_columns(&mut plan, &scope);

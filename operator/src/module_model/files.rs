@@ -16,7 +16,7 @@ use kube::Client;
 use uuid::Uuid;
 
 use self::{
-    compare::compare,
+    compare::{Run, compare},
     fetch::{Fetched, fetch},
     ledger::{Ledger, read_ledger},
 };
@@ -91,10 +91,21 @@ impl Files {
 
     /// Those that are left, by version.
     pub fn pending(&self) -> Vec<&SqlFile> {
+        self.runs().into_iter().map(|run| run.file).collect()
+    }
+
+    /// Those that have not been run for every tenant of a time: what somebody may have to approve. Later tenants get
+    /// what is approved.
+    pub fn unapproved(&self) -> Vec<&SqlFile> {
+        let mut runs = self.runs();
+        runs.retain(|run| run.mark || run.file.kind == FileKind::Schema);
+        runs.into_iter().map(|run| run.file).collect()
+    }
+
+    fn runs(&self) -> Vec<Run<'_>> {
         let pending = compare(&self.files, &self.ledger, &self.model, &self.tenants);
         // Refusals were answered when the files were read.
-        let runs = pending.map(|p| p.runs).unwrap_or_default();
-        runs.into_iter().map(|run| run.file).collect()
+        pending.map(|p| p.runs).unwrap_or_default()
     }
 
     /// For the status; none when the resource names none.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::{Generation, ModelName, ModuleModel, permission::Action};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sql::{
     clickhouse,
     postgres::ddl::{
@@ -30,6 +30,8 @@ pub struct Observed {
     pub published: Option<ObservedModel>,
     /// Columns that are ours, dropped ones included.
     pub ledger: Vec<LedgerColumn>,
+    /// The plan that was approved last, if any was.
+    pub approved: Option<ApprovedPlan>,
     /// Proxies and sinks that still use a revision before the one that published the model last.
     pub waiting_for: Vec<String>,
     /// Columns whose older rows may not all be in ClickHouse yet.
@@ -74,7 +76,7 @@ pub struct ObservedTable {
 }
 
 /// A column.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedColumn {
     /// Its name.
     pub name: String,
@@ -86,7 +88,7 @@ pub struct ObservedColumn {
 }
 
 /// An index.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ObservedIndex {
     /// Its name.
     pub name: String,
@@ -101,7 +103,7 @@ pub struct ObservedIndex {
 }
 
 /// A row of `platform.model_columns`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LedgerColumn {
     /// Its name.
     pub name: String,
@@ -117,8 +119,21 @@ pub struct LedgerColumn {
     pub dropped: bool,
 }
 
+/// A row of `platform.plans_begun`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct ApprovedPlan {
+    /// What `approvedPlan` named.
+    pub hash: String,
+    /// SHA-256 of what was wanted.
+    pub desired: String,
+    /// SHA-256 of each of its statements and files.
+    pub statements: BTreeSet<String>,
+    /// Whether nothing of it is left.
+    pub ended: bool,
+}
+
 /// A constraint.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedConstraint {
     /// Its name.
     pub name: String,
@@ -238,6 +253,9 @@ select json_build_object(
       'requiring', requiring,
       'dropped', dropped_at is not null) order by name), '[]')
     from platform.model_columns where module = $1 and model = $2),
+  'approved', (
+    select json_build_object('hash', hash, 'desired', desired, 'statements', statements, 'ended', ended_at is not null)
+    from platform.plans_begun where module = $1 and model = $2),
   'waiting_for', (
     select coalesce(json_agg(i.instance order by i.instance), '[]')
     from platform.proxy_instances i

@@ -1,14 +1,13 @@
 //! Catalogue, permissions and ledger of a model, in the transaction of its statements.
 
-use model::{ModuleModel, permission::Action};
-use sha2::{Digest as _, Sha256};
+use model::{Field, ModuleModel, permission::Action};
 use sqlx::PgConnection;
 
 use super::{
     build::{ColumnChange, Phase},
     validate::Desired,
 };
-use crate::{catalog::raise_revision, error::Error};
+use crate::{catalog::raise_revision, digest::sha256, error::Error};
 
 /// Says what is there now: `document`, and `columns` for the ledger. Returns the catalogue's new revision.
 pub async fn publish(
@@ -43,17 +42,7 @@ pub async fn publish(
     .await
     .map_err(Error::postgres(doing))?;
     record_columns(conn, &desired.model, columns).await?;
-    // Those of a table that was made with all of its columns.
-    for field in fields {
-        let added = ColumnChange::Added {
-            column: field.column().as_str().to_owned(),
-            field: field.name.as_str().to_owned(),
-            definition: field.field_type.clone(),
-            source: None,
-            filling: false,
-        };
-        record_columns(conn, &desired.model, &[added]).await?;
-    }
+    record_fields(conn, &desired.model, fields).await?;
     let actions: Vec<_> = Action::ALL.iter().map(|a| a.as_str()).collect();
     sqlx::query(
         "insert into platform.permissions (module, model, action) select $1, $2, unnest($3::text[]) on conflict do nothing",
@@ -74,6 +63,35 @@ pub async fn publish(
         .await
         .map_err(Error::postgres(doing))?;
     Ok(revision)
+}
+
+/// The columns of a table that was made with all of them; those that are known stay as they are.
+async fn record_fields(
+    conn: &mut PgConnection,
+    model: &ModuleModel,
+    fields: &[Field],
+) -> Result<(), Error> {
+    let columns: Vec<_> = fields
+        .iter()
+        .map(|f| f.column().as_str().to_owned())
+        .collect();
+    let names: Vec<_> = fields.iter().map(|f| f.name.as_str()).collect();
+    let definitions = fields.iter().map(|f| serde_json::to_value(&f.field_type));
+    let definitions: Vec<_> = definitions
+        .collect::<Result<_, _>>()
+        .map_err(Error::Observed)?;
+    sqlx::query(
+        "insert into platform.model_columns (module, model, name, field, definition, filling) select $1, $2, f.*, false from unnest($3::text[], $4::text[], $5::jsonb[]) f on conflict do nothing",
+    )
+    .bind(model.name().module.as_str())
+    .bind(model.name().model.as_str())
+    .bind(&columns)
+    .bind(&names)
+    .bind(&definitions)
+    .execute(conn)
+    .await
+    .map(drop)
+    .map_err(Error::postgres("the ledger of columns"))
 }
 
 /// What became of single columns, in their ledger. A row that is there already stays as it is.
@@ -126,29 +144,47 @@ pub async fn record_columns(
     Ok(())
 }
 
+/// What was run in one transaction.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Where in a change.
+    pub phase: Phase,
+    /// In order.
+    pub statements: &'a [String],
+    /// The catalogue's revision after it.
+    pub revision: i64,
+    /// Of the operator that ran it.
+    pub epoch: i64,
+    /// The plan that was approved, if one had to be.
+    pub plan_hash: Option<&'a str>,
+}
+
 /// What was run, in the ledger. Its version sorts by time, as the versions of SQL files do.
 pub async fn record(
     conn: &mut PgConnection,
     model: &ModuleModel,
-    phase: Phase,
-    statements: &[String],
-    revision: i64,
-    epoch: i64,
+    entry: Entry<'_>,
 ) -> Result<(), Error> {
+    let Entry {
+        phase,
+        statements,
+        revision,
+        epoch,
+        plan_hash,
+    } = entry;
     let (module, model) = (model.name().module.as_str(), model.name().model.as_str());
-    let digest = Sha256::digest(statements.join(";\n").as_bytes());
-    let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let count = i32::try_from(statements.len()).unwrap_or(i32::MAX);
     sqlx::query(
-        "insert into platform.schema_migrations (module, version, model, sha256, statements, epoch) values ($1, to_char(clock_timestamp() at time zone 'UTC', 'YYYYMMDD_HH24MISS_US') || '_model_' || $2::text || '_r' || $5::bigint || '_' || $7::text, $2, $3, $4, $6)",
+        "insert into platform.schema_migrations (module, version, model, sha256, statements, epoch, plan_hash) values ($1, to_char(clock_timestamp() at time zone 'UTC', 'YYYYMMDD_HH24MISS_US') || '_model_' || $2::text || '_r' || $5::bigint || '_' || $7::text, $2, $3, $4, $6, $8)",
     )
     .bind(module)
     .bind(model)
-    .bind(&sha256)
+    .bind(sha256(statements.join(";\n")))
     .bind(count)
     .bind(revision)
     .bind(epoch)
     .bind(phase.as_str())
+    .bind(plan_hash)
     .execute(conn)
     .await
     .map(drop)

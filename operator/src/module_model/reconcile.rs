@@ -13,12 +13,13 @@ use kube::{
 
 use super::{
     apply::{Done, Look, Stop, apply_next, look},
+    approval::{self, Permit, Proposal, permit},
     build::{Phase, Plan, Rivals, Step},
     drift,
     files::{Files, Read, waits_for_tenants},
     references::{Missing, missing_references},
     status::{Facts, stage_of, stages, status},
-    validate::{Desired, validate},
+    validate::{Desired, drift_interval_of, validate},
     withdraw::withdraw,
 };
 use crate::{
@@ -95,7 +96,7 @@ pub async fn reconcile(
     context
         .metrics
         .reconciled(Kind::ModuleModel, end.outcome, started.elapsed());
-    let interval = validate(resource).ok().and_then(|d| d.drift_interval);
+    let interval = drift_interval_of(&resource.spec).ok().flatten();
     end.into_action(
         &context.backoff,
         &resource.uid().unwrap_or_default(),
@@ -217,10 +218,31 @@ async fn converge(
     let mut ran = files.are_done();
     for _ in 0..STEPS_MAX {
         facts.looked(&found, &plan);
+        // An open fence is closed first, and nobody is asked.
+        let proposal = match plan.repaired.is_empty() {
+            true => Proposal::of(desired, &found, &plan, &files),
+            false => None,
+        };
+        match permit(desired, &found.observed, proposal) {
+            Permit::Granted => {}
+            Permit::Begin(approved) => {
+                finalizer::add(api, resource).await?;
+                approval::begin(plane, desired, rivals, &files, &approved).await?;
+                found = look_now(plane, desired).await?;
+                plan = found.plan(plane, desired, rivals)?;
+                continue;
+            }
+            Permit::Missing(proposal, refusal) => {
+                facts.waits_for_approval(proposal.pending(desired));
+                approval::keep(&context.client, resource, desired, &proposal).await?;
+                return Err(refusal.into());
+            }
+        }
         if !ran && only_takes_away(&plan) {
             // After what adds, before what takes away: a file may use the new columns, and the old ones.
             ran = true;
-            let runs = files.run(plane, desired, None).await?;
+            let hash = approval::running(desired, &found.observed).map(|p| &*p.hash);
+            let runs = files.run(plane, desired, hash).await?;
             tell_files(resource, desired, runs, context).await;
             facts.migrations = files.status_now(plane, desired).await?;
         }
@@ -231,7 +253,7 @@ async fn converge(
         stopped = apply_next(plane, desired, rivals).await?;
         if let Done::Step(done) = &stopped {
             tell(resource, desired, done, context).await;
-            if publishes(done) {
+            if done.steps.first().is_some_and(Step::publishes) {
                 context.waiting.wake(&full_name(desired));
             }
         }
@@ -242,6 +264,14 @@ async fn converge(
         }
     }
     facts.looked(&found, &plan);
+    match Proposal::of(desired, &found, &plan, &files) {
+        None => approval::end(plane, desired, &found).await?,
+        Some(rest) => {
+            let approved = approval::running(desired, &found.observed);
+            let hash = approved.map_or_else(|| rest.hash.clone(), |a| a.hash.clone());
+            facts.plan = Some(rest.rest_of(hash).status(None));
+        }
+    }
     let mut stages = stages(plane, desired, &found, &plan, &stopped);
     if let Some((_, waiting)) = waiting {
         stages.retain(|s| s.condition != waiting.condition);
@@ -252,27 +282,8 @@ async fn converge(
 
 /// Whether nothing is left but to wait for proxies and to remove what they do not use any more.
 fn only_takes_away(plan: &Plan) -> bool {
-    let phase = |s: &Step| match s {
-        Step::Acknowledge { .. } => Some(Phase::Contract),
-        Step::ClickHouse { phase, .. }
-        | Step::Transaction { phase, .. }
-        | Step::Concurrently { phase, .. } => Some(*phase),
-        Step::Backfill { .. } | Step::Validate { .. } => None,
-    };
-    plan.steps.iter().all(|s| phase(s) == Some(Phase::Contract))
-}
-
-fn publishes(plan: &Plan) -> bool {
-    let first = plan.steps.first();
-    first.is_some_and(|s| {
-        matches!(
-            s,
-            Step::Transaction {
-                phase: Phase::Publish,
-                ..
-            }
-        )
-    })
+    let mut steps = plan.steps.iter();
+    steps.all(|s| s.phase() == Some(Phase::Contract))
 }
 
 async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {

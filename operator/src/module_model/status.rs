@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::{
     ConditionType, ModuleModelStatus, Reason,
     condition::State,
-    status::{DriftStatus, MigrationsStatus, RolloutStatus, RolloutStep},
+    status::{DriftStatus, MigrationsStatus, PlanStatus, RolloutStatus, RolloutStep},
 };
 use sql::clickhouse::table_name;
 
@@ -98,16 +98,7 @@ pub fn stages(
             "permissions are missing",
         )
     };
-    let publishes = |s: &Step| {
-        matches!(
-            s,
-            Step::Transaction {
-                phase: Phase::Publish,
-                ..
-            }
-        )
-    };
-    let pending = plan.steps.iter().any(publishes);
+    let pending = plan.steps.iter().any(Step::publishes);
     let published = look.observed.published.as_ref().filter(|_| !pending);
     let published = match published {
         Some(p) => Stage::reached(
@@ -269,6 +260,8 @@ pub struct Facts {
     pub revision: Option<i64>,
     /// Fields whose column is called otherwise, as `field: column`.
     pub columns: BTreeMap<String, String>,
+    /// What waits to be approved, or is left of what is being carried out.
+    pub plan: Option<PlanStatus>,
     /// How far a change has come; none when nothing is under way.
     pub rollout: Option<RolloutStatus>,
     /// SQL files, where the spec names some.
@@ -284,6 +277,7 @@ impl Facts {
         let Self {
             revision,
             columns,
+            plan,
             rollout,
             migrations,
             drift,
@@ -293,6 +287,11 @@ impl Facts {
         }
         self.drift.extend(drift);
         self.revision = self.revision.or(revision);
+        // Of plans, the one that somebody has to approve.
+        let waits = |p: &Option<PlanStatus>| p.as_ref().is_some_and(|p| p.config_map_ref.is_some());
+        if self.plan.is_none() || (waits(&plan) && !waits(&self.plan)) {
+            self.plan = plan;
+        }
         self.rollout = self.rollout.take().or(rollout);
         let left = |m: &Option<MigrationsStatus>| {
             m.as_ref().map(|m| (m.failed_version.is_some(), m.pending))
@@ -313,6 +312,12 @@ impl Facts {
         self.columns = columns.collect();
         self.revision = look.observed.published.as_ref().map(|p| p.revision);
         self.rollout = plan.steps.first().map(rollout);
+    }
+
+    /// Remembers the plan that nothing is done of yet.
+    pub fn waits_for_approval(&mut self, plan: PlanStatus) {
+        self.plan = Some(plan);
+        self.rollout = None;
     }
 
     /// Remembers the file that failed.
@@ -338,6 +343,10 @@ pub fn status(
             true => facts.columns,
             false => before.columns.clone(),
         },
+        plan: match verdict {
+            Verdict::Looked(_) | Verdict::Refused(_) => facts.plan,
+            Verdict::Retrying(_) | Verdict::Paused => facts.plan.or_else(|| before.plan.clone()),
+        },
         rollout: facts.rollout,
         drift: match merge_drift(facts.drift) {
             Some(found) => Some(found).filter(|drift| *drift != DriftStatus::default()),
@@ -349,6 +358,5 @@ pub fn status(
             false => facts.migrations.or_else(|| before.migrations.clone()),
         },
         conditions: conditions(&before.conditions, generation, &STAGES, verdict),
-        ..ModuleModelStatus::default()
     }
 }

@@ -44,6 +44,10 @@ pub struct Desired {
     pub drift_interval: Option<Duration>,
     /// What is done about drift.
     pub drift_policy: DriftPolicy,
+    /// Whether a plan waits to be approved.
+    pub approval: Approval,
+    /// The hash of the plan that may run.
+    pub approved_plan: Option<String>,
 }
 
 /// What a change may do to data.
@@ -92,6 +96,7 @@ pub fn validate(resource: &ModuleModel) -> Result<Desired, Refusal> {
     let model = model::ModuleModel::try_from(draft)
         .map_err(|invalid| Refusal::of_spec(Reason::InvalidModel, invalid.to_string()))?;
     let namespace = resource.namespace().unwrap_or_default();
+    let migrations = spec.migrations.as_ref();
     Ok(Desired {
         model,
         resource: format!("{namespace}/{}", resource.name_any()),
@@ -106,6 +111,10 @@ pub fn validate(resource: &ModuleModel) -> Result<Desired, Refusal> {
             .drift
             .as_ref()
             .map_or_else(DriftPolicy::default, |d| d.policy),
+        approval: migrations.map(|m| m.approval).unwrap_or_default(),
+        approved_plan: migrations
+            .and_then(|m| m.approved_plan.clone())
+            .filter(|hash| !hash.is_empty()),
     })
 }
 
@@ -136,8 +145,8 @@ fn renamed_of(spec: &ModuleModelSpec) -> Result<BTreeMap<Ident, Ident>, Refusal>
     Ok(renamed)
 }
 
-/// The API server checks the bound as well.
-fn drift_interval_of(spec: &ModuleModelSpec) -> Result<Option<Duration>, Refusal> {
+/// Between two looks for drift; as configured when none. The API server checks the bound as well.
+pub fn drift_interval_of(spec: &ModuleModelSpec) -> Result<Option<Duration>, Refusal> {
     let path = "spec.drift.interval";
     let text = spec.drift.as_ref().and_then(|d| d.interval.as_deref());
     let read =
@@ -170,19 +179,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
             );
             refuse(reference.module != spec.module, &path("references.module"));
         }
-    }
-    if let Some(migrations) = &spec.migrations {
-        refuse(
-            migrations.approval != Approval::Auto,
-            "spec.migrations.approval",
-        );
-        refuse(
-            migrations
-                .approved_plan
-                .as_deref()
-                .is_some_and(|p| !p.is_empty()),
-            "spec.migrations.approvedPlan",
-        );
     }
     refuse(!spec.soft_delete, "spec.softDelete");
     refuse(!spec.optimistic_locking, "spec.optimisticLocking");

@@ -12,13 +12,7 @@ use super::{
 };
 use crate::module_model::observe::ObservedIndex;
 
-pub(super) fn compare(
-    plan: &mut Plan,
-    work: &mut Work,
-    scope: &Scope<'_>,
-    previous: &Draft,
-    revision: i64,
-) {
+pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, previous: &Draft) {
     let name = scope.model.name();
     // Whatever the document says of columns that are being filled, its indexes are over those that it serves.
     let before = ModuleModel::try_from(previous.clone())
@@ -40,7 +34,7 @@ pub(super) fn compare(
             Some(found) if found.valid => {
                 let flight = ddl::flight_name(&shape.name, &definition(shape));
                 build(work, scope, shape, &flight);
-                let old = ddl::retired_name(&shape.name, revision);
+                let old = retired(scope, &shape.name);
                 for (from, to) in [(&shape.name, &old), (&flight, &shape.name)] {
                     let rename = ddl::rename_index(&name.module, from, to);
                     work.publish
@@ -59,7 +53,7 @@ pub(super) fn compare(
         .filter(|b| !wanted.iter().any(|w| w.name == b.name))
     {
         if scope.table.index(&gone.name).is_some() && !drops_with_column(scope, gone) {
-            let old = ddl::retired_name(&gone.name, revision);
+            let old = retired(scope, &gone.name);
             let rename = ddl::rename_index(&name.module, &gone.name, &old);
             work.publish
                 .push(Statement::of(rename).locking(Lock::ShareUpdateExclusive));
@@ -82,6 +76,14 @@ pub(super) fn compare(
     if scope.table.index(&key).is_none() {
         plan.drift.missing.push(format!("index {key}"));
     }
+}
+
+/// The first free name. It is the same at every look before the publication and after it, so that who approves the plan
+/// approves what will be dropped.
+fn retired(scope: &Scope<'_>, name: &str) -> String {
+    let names = (1..).map(|n: u32| ddl::retired_name(name, n));
+    let mut free = names.skip_while(|name| scope.table.index(name).is_some());
+    free.next().unwrap_or_default()
 }
 
 /// Over a column that is dropped itself, which takes the index with it.

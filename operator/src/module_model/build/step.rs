@@ -223,10 +223,35 @@ impl Step {
         }
     }
 
-    /// Whether it scans the table: then the plan names how many rows that are.
+    /// What is approved when it is: its statements but for those that clear away what an interrupted run left.
+    pub fn intends(&self, model: &ModuleModel) -> Vec<Statement> {
+        match self {
+            Self::Concurrently { statement, .. } => vec![statement.clone()],
+            _ => self.statements(model),
+        }
+    }
+
+    /// Where in a change it stands; none of what is between the expansion and the publication.
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::ClickHouse { phase, .. }
+            | Self::Transaction { phase, .. }
+            | Self::Concurrently { phase, .. } => Some(*phase),
+            Self::Acknowledge { .. } => Some(Phase::Contract),
+            Self::Backfill { .. } | Self::Validate { .. } => None,
+        }
+    }
+
+    /// Whether it is the transaction that makes proxies and sinks use the change.
+    pub fn publishes(&self) -> bool {
+        matches!(self, Self::Transaction { .. }) && self.phase() == Some(Phase::Publish)
+    }
+
+    /// Whether it reads the whole table.
     pub fn scans(&self) -> bool {
         match self {
-            Self::Validate { .. } | Self::Backfill { .. } | Self::Concurrently { .. } => true,
+            Self::Validate { .. } | Self::Backfill { .. } => true,
+            Self::Concurrently { phase, .. } => *phase != Phase::Contract,
             Self::Transaction { proofs, .. } => !proofs.is_empty(),
             Self::ClickHouse { .. } | Self::Acknowledge { .. } => false,
         }

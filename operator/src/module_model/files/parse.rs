@@ -1,10 +1,9 @@
 //! A file's name and text, read into what is run. Pure.
 
-use std::{fmt::Write as _, sync::Arc};
-
-use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 use super::index::{IndexName, concurrent_index};
+use crate::digest::sha256;
 
 /// Most bytes of a file; a ConfigMap holds 1 MiB in all.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
@@ -160,16 +159,7 @@ pub fn parse(name: &str, text: &str) -> Result<SqlFile, ParseError> {
         kind,
         index,
         up: up.into(),
-        sha256: hex(&Sha256::digest(text.as_bytes())),
-    })
-}
-
-/// In hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
+        sha256: sha256(text),
     })
 }
 

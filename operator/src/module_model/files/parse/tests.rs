@@ -18,7 +18,7 @@ fn a_file_is_read_with_its_lines_kept() {
         &*file.up,
         "\n\n\ninsert into a values (1);\n\nselect 1;\n\n\n\n"
     );
-    assert_eq!(file.sha256, hex(&Sha256::digest(text.as_bytes())));
+    assert_eq!(file.sha256, sha256(text));
 }
 
 #[test]

@@ -12,9 +12,9 @@ pub fn flight_name(name: &str, definition: &str) -> String {
     object_name(&[NEW_PREFIX, name, &super::names::short_hash(definition)])
 }
 
-/// The name of an index whose place another has taken, until nobody uses it any more.
-pub fn retired_name(name: &str, revision: i64) -> String {
-    object_name(&[OLD_PREFIX, name, &format!("r{revision}")])
+/// The name of an index whose place another has taken, until nobody uses it any more; `n` tells it from an earlier one.
+pub fn retired_name(name: &str, n: u32) -> String {
+    object_name(&[OLD_PREFIX, name, &n.to_string()])
 }
 
 /// First part of a [`flight_name`]. No model begins with an underscore.
