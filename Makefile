@@ -5,7 +5,7 @@ STACK := e2e/stack/stack
 # `make` passes its command line's variables on, but USER is everybody's: only one from the command line is a user.
 TOKEN_USER := $(if $(filter command,$(origin USER)),$(USER))
 
-.PHONY: help up up-deps down status logs restart kill token demo test bench-operator lint fmt generate
+.PHONY: help up up-deps down status logs restart kill token demo test cluster bench-operator lint fmt generate
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,6 +39,9 @@ demo: ## the tour, from nothing to analytics
 
 test: ## every test, against the stack
 	@$(STACK) test
+
+cluster: ## the chart on a Kubernetes node of this machine, as root: [KEEP=1]
+	@KEEP='$(KEEP)' e2e/cluster/run
 
 bench-operator: ## the operator's figures: [MODELS=1000 TENANTS=10000 ANALYTICS=0 PROFILE=release]
 	@. .stack/env && MODELS='$(or $(MODELS),1000)' TENANTS='$(or $(TENANTS),10000)' ANALYTICS='$(or $(ANALYTICS),0)' \

@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # Stops everything by pid and proves that nothing is left.
 
-# Every process that the stack started carries its clone's name in its environment.
+# Every process that the stack started carries its clone's name in its environment. Those of `make cluster`, which are in
+# another namespace, do so too.
 own_processes() {
   local file pid
   for file in /proc/[0-9]*/environ; do
     pid=${file#/proc/}
     pid=${pid%/environ}
     [ "$pid" != $$ ] || continue
+    [ "/proc/$pid/ns/pid" -ef /proc/self/ns/pid ] || continue
     if tr '\0' '\n' 2>/dev/null <"$file" | grep -qxF "SEPTEM_STACK=$ROOT"; then echo "$pid"; fi
   done
 }

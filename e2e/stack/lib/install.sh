@@ -16,15 +16,20 @@ build() {
   mv "$target.part" "$target"
 }
 
-install_go_tools() {
+# build_kubernetes NAME...: so that `version` tells the truth.
+build_kubernetes() {
   local v=k8s.io/component-base/version k8s name
   k8s="-s -w -X $v.gitVersion=v$KUBERNETES -X $v.gitMajor=1 -X $v.gitMinor=37 -X $v.gitTreeState=clean"
   k8s="$k8s -X $v.gitCommit=0000000000000000000000000000000000000000 -X $v.buildDate=1970-01-01T00:00:00Z"
-  build process-compose "$PROCESS_COMPOSE" process-compose github.com/f1bonacc1/process-compose "-s -w"
-  build etcd "$ETCD" etcd go.etcd.io/etcd/server/v3 "-s -w"
-  for name in kube-apiserver kubectl kube-controller-manager; do
+  for name in "$@"; do
     build "$name" "$KUBERNETES" kubernetes "k8s.io/kubernetes/cmd/$name" "$k8s"
   done
+}
+
+install_go_tools() {
+  build process-compose "$PROCESS_COMPOSE" process-compose github.com/f1bonacc1/process-compose "-s -w"
+  build etcd "$ETCD" etcd go.etcd.io/etcd/server/v3 "-s -w"
+  build_kubernetes kube-apiserver kubectl kube-controller-manager
   build helm "$HELM" helm helm.sh/helm/v4/cmd/helm "-s -w -X helm.sh/helm/v4/internal/version.version=v$HELM"
   build crane "$CRANE" crane github.com/google/go-containerregistry/cmd/crane "-s -w"
   # 4 GB of build cache are of no use once the binaries exist.

@@ -28,13 +28,21 @@ make_secrets() {
 kafka_cluster_id() { printf 'S%s' "$(openssl rand -base64 16 | tr '+/' '-_' | tr -d '=' | cut -c2-)"; }
 
 # --- Kubernetes ------------------------------------------------------------------------------------------------
-certificate() { # name subject usage
+# certificate NAME SUBJECT USAGE [NAMES]: signed by the authority in this folder, for more names where they are given.
+certificate() {
   openssl ecparam -name prime256v1 -genkey -noout -out "$1.key"
   openssl req -new -key "$1.key" -subj "$2" -out "$1.csr"
   printf 'basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=%s\nsubjectAltName=%s\n' \
-    "$3" "DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:10.96.0.1" >"$1.ext"
+    "$3" "DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1,IP:10.96.0.1${4:+,$4}" >"$1.ext"
   openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -days 3650 -extfile "$1.ext" -out "$1.crt"
   rm -f "$1.csr" "$1.ext"
+}
+authority() {
+  openssl ecparam -name prime256v1 -genkey -noout -out ca.key
+  openssl req -x509 -new -key ca.key -days 3650 -subj /CN=septem-stack -out ca.crt \
+    -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
+  openssl genrsa -out sa.key 2048
+  openssl rsa -in sa.key -pubout -out sa.pub
 }
 make_certificates() (
   [ -f "$STATE/pki/complete" ] && exit 0
@@ -43,33 +51,33 @@ make_certificates() (
   mkdir -p "$STATE/pki"
   cd "$STATE/pki"
   {
-    openssl ecparam -name prime256v1 -genkey -noout -out ca.key
-    openssl req -x509 -new -key ca.key -days 3650 -subj /CN=septem-stack -out ca.crt \
-      -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
+    authority
     certificate apiserver /CN=kube-apiserver serverAuth
     certificate admin /O=system:masters/CN=admin clientAuth
-    openssl genrsa -out sa.key 2048
-    openssl rsa -in sa.key -pubout -out sa.pub
   } >"$STATE/log/certificates.log" 2>&1
   touch complete
 )
-make_kubeconfig() (
-  umask 077
-  cd "$STATE/pki"
-  cat >"$STATE/kubeconfig.part" <<Y
+# kubeconfig NAME SERVER: with the certificates in this folder.
+kubeconfig() {
+  cat <<Y
 apiVersion: v1
 kind: Config
 clusters:
   - name: septem
-    cluster: {server: "https://127.0.0.1:$(port kube-apiserver)", certificate-authority-data: $(base64 -w0 <ca.crt)}
+    cluster: {server: "$2", certificate-authority-data: $(base64 -w0 <ca.crt)}
 users:
-  - name: admin
-    user: {client-certificate-data: $(base64 -w0 <admin.crt), client-key-data: $(base64 -w0 <admin.key)}
+  - name: $1
+    user: {client-certificate-data: $(base64 -w0 <"$1.crt"), client-key-data: $(base64 -w0 <"$1.key")}
 contexts:
   - name: septem
-    context: {cluster: septem, user: admin}
+    context: {cluster: septem, user: $1}
 current-context: septem
 Y
+}
+make_kubeconfig() (
+  umask 077
+  cd "$STATE/pki"
+  kubeconfig admin "https://127.0.0.1:$(port kube-apiserver)" >"$STATE/kubeconfig.part"
   mv "$STATE/kubeconfig.part" "$STATE/kubeconfig"
 )
 

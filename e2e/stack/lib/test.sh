@@ -78,7 +78,7 @@ lint() {
   if command -v shellcheck >/dev/null; then
     say "shellcheck"
     shellcheck -x e2e/stack/stack e2e/stack/part e2e/stack/part-stop e2e/stack/lib/*.sh e2e/stack/parts/*.sh .ci/run \
-      charts/images/build e2e/kind/run
+      charts/images/build e2e/kind/run e2e/cluster/run e2e/cluster/story e2e/cluster/*.sh
   fi
   say "lint is clean"
 }

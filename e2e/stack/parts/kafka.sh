@@ -6,13 +6,15 @@
 # broker's threads is bounded, so that a few of them fit into its heap.
 data=$STATE/data/kafka
 mkdir -p "$data" "$STATE/config"
+# Where clients are sent to; another address than loopback leads here all the same, for pods of a node on this machine.
+told=${SEPTEM_KAFKA_HOST:-127.0.0.1}
 cat >"$STATE/config/kafka.properties" <<C
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$(port kafka-controller)
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:$(port kafka),CONTROLLER://127.0.0.1:$(port kafka-controller)
-advertised.listeners=PLAINTEXT://127.0.0.1:$(port kafka)
+advertised.listeners=PLAINTEXT://$told:$(port kafka)
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$data
