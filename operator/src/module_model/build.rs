@@ -106,20 +106,23 @@ pub fn build(
     match (&observed.table, previous) {
         (Some(table), Some(previous)) => {
             plan.rows = table.rows;
+            let before = ModuleModel::try_from(previous.clone()).ok();
             let scope = Scope {
                 desired,
                 model,
                 observed,
                 table,
+                previous,
+                before: before.as_ref(),
             };
             fields::compare(&mut plan, &mut work, &scope, fields)?;
-            retire::compare(&mut work, &scope, fields, previous)?;
-            references::compare(&mut plan, &mut work, &scope, fields, previous);
-            indexes::compare(&mut plan, &mut work, &scope, previous);
-            checks::compare(&mut plan, &mut work, &scope, previous);
+            retire::compare(&mut work, &scope, fields)?;
+            references::compare(&mut plan, &mut work, &scope, fields);
+            indexes::compare(&mut plan, &mut work, &scope);
+            checks::compare(&mut plan, &mut work, &scope);
             retire::abandoned(&mut work, &scope);
             drift::extra_columns(&mut plan, &scope);
-            rest(&mut plan, &mut work, &scope, previous);
+            rest(&mut plan, &mut work, &scope);
             filling = document_while_filling(model, previous);
         }
         _ => create(&mut work, model),
@@ -152,8 +155,8 @@ fn create(work: &mut Work, model: &ModuleModel) {
 }
 
 /// What is not about single columns, keys or indexes: replica identity, capture, and the fence.
-fn rest(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, previous: &Draft) {
-    let (model, table) = (scope.model, scope.table);
+fn rest(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>) {
+    let (model, table, previous) = (scope.model, scope.table, scope.previous);
     let name = model.name();
     let full = ddl::replica_identity_full(model);
     match (full, table.replica_identity.as_str()) {

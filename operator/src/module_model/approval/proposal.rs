@@ -215,14 +215,19 @@ impl Proposal {
                 ""
             };
             let _ = writeln!(text, "\n-- {}. {}{scans}", i + 1, step.step);
-            for ProposedStatement {
-                sql,
-                lock,
-                destructive,
-            } in &step.statements
-            {
-                let loses = if *destructive { "; DATA IS LOST" } else { "" };
-                let _ = writeln!(text, "-- lock: {lock}{loses}\n{sql};");
+            let mut said = None;
+            for statement in &step.statements {
+                let ProposedStatement {
+                    sql,
+                    lock,
+                    destructive,
+                } = statement;
+                // Once for statements that are alike.
+                if said.replace((lock, destructive)) != Some((lock, destructive)) {
+                    let loses = if *destructive { "; DATA IS LOST" } else { "" };
+                    let _ = writeln!(text, "-- lock: {lock}{loses}");
+                }
+                let _ = writeln!(text, "{sql};");
             }
         }
         if !self.files.is_empty() {

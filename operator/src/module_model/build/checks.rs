@@ -1,7 +1,6 @@
 //! Conditions of the model's author: counted, added NOT VALID, proven, published. One that changes is proven under
 //! another name first.
 
-use model::{Draft, ModuleModel};
 use sql::postgres::ddl;
 
 use super::{
@@ -11,15 +10,14 @@ use super::{
     work::{Work, validate},
 };
 
-pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, previous: &Draft) {
+pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>) {
     let name = scope.model.name();
-    let before = ModuleModel::try_from(previous.clone()).ok();
     for (i, check) in scope.model.checks().iter().enumerate() {
         let Some(condition) = ddl::condition_of(scope.model, check) else {
             continue;
         };
         let constraint = ddl::condition_name(name, check);
-        let applied = before.as_ref().and_then(|m| {
+        let applied = scope.before.and_then(|m| {
             let check = m.checks().iter().find(|b| b.name == check.name)?;
             ddl::condition_of(m, check)
         });
@@ -41,21 +39,11 @@ pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, previ
             path: format!("spec.checks[{i}]"),
         };
         let flight = ddl::flight_name(&constraint, &condition);
-        work.in_flight.insert(flight.clone());
-        match scope.constraint(&flight) {
-            None => {
-                work.filled_proofs.push(proof.clone());
-                let add = ddl::add_check(name, &flight, &condition);
-                work.filled.push(Statement::of(add));
-                work.validations
-                    .push(validate(scope.model, &flight, Some(proof)));
-            }
-            Some(found) if !found.validated => {
-                work.validations
-                    .push(validate(scope.model, &flight, Some(proof)));
-            }
-            Some(_) => {}
-        }
+        work.prove(scope, &flight, Some(proof.clone()), |work| {
+            work.filled_proofs.push(proof);
+            let add = ddl::add_check(name, &flight, &condition);
+            work.filled.push(Statement::of(add));
+        });
         if found.is_some() {
             let drop = ddl::drop_constraint(name, &constraint);
             work.publish.push(Statement::of(drop));
@@ -63,7 +51,7 @@ pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, previ
         let rename = ddl::rename_constraint(name, &flight, &constraint);
         work.publish.push(Statement::of(rename));
     }
-    for gone in &previous.checks {
+    for gone in &scope.previous.checks {
         if !scope.model.checks().iter().any(|c| c.name == gone.name) {
             let drop = ddl::drop_constraint(name, &ddl::condition_name(name, gone));
             work.publish.push(Statement::of(drop));

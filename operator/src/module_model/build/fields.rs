@@ -1,6 +1,6 @@
 //! Columns of a table that exists, against the fields of the spec.
 
-use model::{Field, FieldType, ModuleModel};
+use model::{Draft, Field, FieldType, ModuleModel};
 use sql::postgres::ddl::{self, Conversion, Fill};
 
 use super::{
@@ -18,6 +18,10 @@ pub(super) struct Scope<'a> {
     pub model: &'a ModuleModel,
     pub observed: &'a Observed,
     pub table: &'a ObservedTable,
+    /// What was applied last.
+    pub previous: &'a Draft,
+    /// The same, as far as it can be read as a model of today.
+    pub before: Option<&'a ModuleModel>,
 }
 
 pub(super) fn compare(
@@ -182,21 +186,11 @@ fn narrow(work: &mut Work, scope: &Scope<'_>, field: &Field, path: &str) -> Resu
         refusal: "hold a value that it would not allow: change them first".into(),
         path: what,
     };
-    work.in_flight.insert(flight.clone());
-    match scope.constraint(&flight) {
-        None => {
-            work.proofs.push(proof.clone());
-            work.expand
-                .push(of(ddl::add_check(name, &flight, &condition)));
-            work.validations
-                .push(validate(scope.model, &flight, Some(proof)));
-        }
-        Some(found) if !found.validated => {
-            work.validations
-                .push(validate(scope.model, &flight, Some(proof)));
-        }
-        Some(_) => {}
-    }
+    work.prove(scope, &flight, Some(proof.clone()), |work| {
+        work.proofs.push(proof);
+        work.expand
+            .push(of(ddl::add_check(name, &flight, &condition)));
+    });
     work.publish.push(of(ddl::drop_constraint(name, &check)));
     work.publish
         .push(of(ddl::rename_constraint(name, &flight, &check)));
@@ -292,19 +286,9 @@ fn require(work: &mut Work, scope: &Scope<'_>, field: &Field, proof: Option<Proo
     }
     let (name, column) = (scope.model.name(), field.column());
     let required = ddl::required_name(name, field);
-    work.in_flight.insert(required.clone());
-    match scope.constraint(&required) {
-        None => {
-            work.filled.push(of(ddl::require(name, field)));
-            work.validations
-                .push(validate(scope.model, &required, proof));
-        }
-        Some(found) if !found.validated => {
-            work.validations
-                .push(validate(scope.model, &required, proof));
-        }
-        Some(_) => {}
-    }
+    work.prove(scope, &required, proof, |work| {
+        work.filled.push(of(ddl::require(name, field)));
+    });
     work.publish.push(of(ddl::set_not_null(name, &column)));
     work.publish.push(of(ddl::drop_constraint(name, &required)));
 }

@@ -1,7 +1,6 @@
 //! Indexes and unique keys of a table that exists, and the indexes of its references. Built and dropped while
 //! everybody goes on; one that changes is built under another name, and takes the old one's place with the publication.
 
-use model::{Draft, ModuleModel};
 use sql::postgres::ddl::{self, IndexShape};
 
 use super::{
@@ -12,12 +11,10 @@ use super::{
 };
 use crate::module_model::observe::ObservedIndex;
 
-pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, previous: &Draft) {
+pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>) {
     let name = scope.model.name();
     // Whatever the document says of columns that are being filled, its indexes are over those that it serves.
-    let before = ModuleModel::try_from(previous.clone())
-        .map(|m| ddl::index_shapes(&m))
-        .unwrap_or_default();
+    let before = scope.before.map(ddl::index_shapes).unwrap_or_default();
     let wanted = ddl::index_shapes(scope.model);
     let mut kept = Vec::new();
     for shape in &wanted {

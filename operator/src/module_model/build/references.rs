@@ -1,6 +1,6 @@
 //! Foreign keys of a table that exists: NOT VALID first, then proven; orphans are counted before.
 
-use model::{Draft, Field};
+use model::Field;
 use sql::postgres::ddl;
 
 use super::{
@@ -11,16 +11,11 @@ use super::{
     work::{Work, validate},
 };
 
-pub(super) fn compare(
-    plan: &mut Plan,
-    work: &mut Work,
-    scope: &Scope<'_>,
-    fields: &[FieldChange],
-    previous: &Draft,
-) {
+pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, fields: &[FieldChange]) {
     let name = scope.model.name();
     for FieldChange { field, path, .. } in fields {
-        let before = previous
+        let before = scope
+            .previous
             .fields
             .iter()
             .find(|b| b.column() == field.column());
@@ -57,21 +52,15 @@ pub(super) fn compare(
 fn add(work: &mut Work, scope: &Scope<'_>, field: &Field, path: &str, key: &str) {
     let name = scope.model.name();
     let proof = orphans(scope, field, path);
-    work.in_flight.insert(key.to_owned());
-    match scope.constraint(key) {
-        Some(found) if found.validated => return,
-        Some(_) => {}
-        None => {
-            // A column that is not there yet has no orphans.
-            if scope.table.column(field.column().as_str()).is_some() {
-                work.proofs.extend(proof.clone());
-            }
-            let statement = ddl::add_foreign_key(name, key, field);
-            let statement = statement.map(|s| Statement::of(s).locking(Lock::ShareRowExclusive));
-            work.expand.extend(statement);
+    work.prove(scope, key, proof.clone(), |work| {
+        // A column that is not there yet has no orphans.
+        if scope.table.column(field.column().as_str()).is_some() {
+            work.proofs.extend(proof);
         }
-    }
-    work.validations.push(validate(scope.model, key, proof));
+        let statement = ddl::add_foreign_key(name, key, field);
+        let statement = statement.map(|s| Statement::of(s).locking(Lock::ShareRowExclusive));
+        work.expand.extend(statement);
+    });
 }
 
 fn orphans(scope: &Scope<'_>, field: &Field, path: &str) -> Option<Proof> {

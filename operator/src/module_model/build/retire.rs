@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{ColumnName, Draft, Field};
+use model::{ColumnName, Field};
 use sql::postgres::ddl;
 
 use super::{
@@ -18,7 +18,6 @@ pub(super) fn compare(
     work: &mut Work,
     scope: &Scope<'_>,
     fields: &[FieldChange],
-    previous: &Draft,
 ) -> Result<(), Refusal> {
     let name = scope.model.name();
     let wanted = |column: &str| fields.iter().any(|f| f.field.column() == *column);
@@ -27,7 +26,8 @@ pub(super) fn compare(
             .iter()
             .any(|f| matches!(&f.kind, Kind::Copy(from, _) if from.name == before.name))
     };
-    let left: Vec<_> = previous
+    let left: Vec<_> = scope
+        .previous
         .fields
         .iter()
         .filter(|b| !wanted(b.column().as_str()) && !moved(b))

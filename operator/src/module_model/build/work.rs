@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use model::ModuleModel;
 
+use super::fields::Scope;
 use super::step::{ColumnChange, Lock, Phase, Proof, Statement, Step};
 use sql::postgres::ddl;
 
@@ -61,6 +62,24 @@ pub(super) struct Publication {
 }
 
 impl Work {
+    /// A constraint on its way to be published: `add` makes it, not valid yet, unless it is there; then older rows are
+    /// proven, unless they are.
+    pub fn prove(
+        &mut self,
+        scope: &Scope<'_>,
+        name: &str,
+        proof: Option<Proof>,
+        add: impl FnOnce(&mut Self),
+    ) {
+        self.in_flight.insert(name.to_owned());
+        match scope.constraint(name) {
+            Some(found) if found.validated => return,
+            Some(_) => {}
+            None => add(self),
+        }
+        self.validations.push(validate(scope.model, name, proof));
+    }
+
     /// The steps, in order. Everything that can fail for the rows that are there comes before the publication.
     pub fn into_steps(self, publication: Publication) -> Vec<Step> {
         let Self {
