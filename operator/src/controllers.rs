@@ -31,6 +31,10 @@ use crate::{
 /// Several changes of one object within this become one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
+/// Tenants that are reconciled at once. Most of them wait for an answer that others have, too: what they ask of the
+/// databases is asked together.
+const TENANTS_MAX: u16 = 128;
+
 /// How long running reconciles may take to finish: a statement (60 s unless configured) and a call of ClickHouse.
 const DRAIN_MAX: Duration = Duration::from_secs(90);
 
@@ -51,17 +55,17 @@ pub async fn run(
     woken: Woken,
     stopping: CancellationToken,
 ) {
-    let config = || {
+    let config = |concurrency| {
         controller::Config::default()
             .debounce(DEBOUNCE)
-            .concurrency(concurrency())
+            .concurrency(concurrency)
     };
     let watch = watcher::Config::default().labels(&context.config.selector);
     let stop = || stopping.clone().cancelled_owned();
 
     let events = watched(&context.client, &context.config.namespaces, &watch);
     let models = controller(events, writers.models, context.models.clone(), |_| {})
-        .with_config(config())
+        .with_config(config(concurrency()))
         .reconcile_all_on(changes(context.leadership.begun()))
         .reconcile_on(received(woken.models))
         .graceful_shutdown_on(stop())
@@ -73,7 +77,7 @@ pub async fn run(
         .for_each(log_watch);
     let events = everywhere(&context.client, &watch);
     let tenants = controller(events, writers.tenants, context.tenants.clone(), |_| {})
-        .with_config(config())
+        .with_config(config(TENANTS_MAX))
         .reconcile_all_on(changes(context.leadership.begun()))
         .reconcile_on(received(woken.tenants))
         .graceful_shutdown_on(stop())
@@ -96,7 +100,7 @@ pub async fn run(
         context.data_planes.clone(),
     );
     let data_planes = controller(events, writers.data_planes, planes, gone)
-        .with_config(config())
+        .with_config(config(concurrency()))
         .reconcile_all_on(changes(context.leadership.begun()))
         .graceful_shutdown_on(stop())
         .run(

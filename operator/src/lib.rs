@@ -31,6 +31,7 @@ pub mod postgres;
 pub mod report;
 pub mod telemetry;
 pub mod tenant;
+pub mod together;
 pub mod waiting;
 pub mod watched;
 

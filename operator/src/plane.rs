@@ -12,6 +12,7 @@ use crate::{
     clickhouse::ClickHouse,
     error::Error,
     postgres::{Fenced, Login, Timeouts},
+    tenant::Gathered,
 };
 
 /// Whether changes flow from PostgreSQL to Kafka.
@@ -42,6 +43,8 @@ pub struct Plane {
     pub looks: PgPool,
     /// Whether changes flow; told by the DataPlane's reconciler.
     pub capture: watch::Sender<Capture>,
+    /// What reconciles of its Tenants ask at once.
+    pub tenants: Gathered,
     owner: Login,
     epoch: i64,
     fingerprint: [u8; 32],
@@ -71,6 +74,7 @@ impl Plane {
             valkey,
             looks: owner.looks(),
             capture: watch::Sender::new(stopped),
+            tenants: Gathered::default(),
             owner,
             epoch,
             fingerprint,

@@ -8,6 +8,9 @@ use sha2::{Digest as _, Sha256};
 /// Everything. A value is never edited while somebody reads it: the keeper swaps whole ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Access {
+    /// Number of the log whose changes come after this.
+    #[serde(default)]
+    pub log: u64,
     /// By name.
     pub users: BTreeMap<String, User>,
     /// By name.

@@ -35,8 +35,8 @@ pub struct Front {
     journal: Journal,
     /// What `EXPLAIN AST` said of a text, since the proxy sends the same few texts again and again.
     inspections: std::sync::Mutex<std::collections::HashMap<String, Arc<Inspection>>>,
-    /// One refresh of the tables of `system` at a time.
-    refreshing: tokio::sync::Mutex<()>,
+    /// The tables of `system` in the engine; one refresh at a time.
+    written: tokio::sync::Mutex<system::Written>,
 }
 
 impl Front {
@@ -47,7 +47,7 @@ impl Front {
             keeper: Keeper::open(config.state.clone())?,
             journal: Journal::default(),
             inspections: std::sync::Mutex::default(),
-            refreshing: tokio::sync::Mutex::default(),
+            written: tokio::sync::Mutex::default(),
             config,
         })
     }
@@ -172,15 +172,17 @@ impl Front {
             }
             Content::Whole(text) => match system::rewrite(&text, &self.config.database) {
                 Some(rewritten) => {
-                    let _one = self.refreshing.lock().await;
+                    let mut written = self.written.lock().await;
+                    let (access, revision) = self.keeper.current();
                     system::refresh(
                         &self.engine,
-                        &self.keeper.current().0,
+                        (&access, revision),
                         &self.journal,
-                        &self.config.database,
+                        (&self.config.database, &rewritten.tables),
+                        &mut written,
                     )
                     .await?;
-                    full(rewritten)
+                    full(rewritten.sql)
                 }
                 None => full(text),
             },
@@ -213,7 +215,7 @@ impl Front {
             clean(response.headers_mut());
             return Ok(response);
         }
-        self.keeper.change(ddl::parse(&text)?, database).await?;
+        self.keeper.change(&text, database)?;
         Ok(Response::new(full("")))
     }
 

@@ -2,6 +2,8 @@
 //! nothing of what the front recorded, so statements that name them read tables of the same shape instead, in a database `place`
 //! of the engine.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -24,21 +26,41 @@ const COPIED: [&str; 8] = [
     "quotas",
 ];
 /// What the engine lacks.
-const QUERY_LOG: &str = "query_log (type String, \
+const QUERY_LOG: &str = "query_log";
+const QUERY_LOG_SHAPE: &str = "(type String, \
     event_date Date DEFAULT toDate(event_time), event_time DateTime64(6, 'UTC'), query_duration_ms UInt64, \
     query_id String, query String, user String, initial_user String DEFAULT user, roles Array(String), \
-    log_comment String, exception_code Int32, read_rows UInt64, read_bytes UInt64, http_status UInt16) ENGINE = Memory";
+    log_comment String, exception_code Int32, read_rows UInt64, read_bytes UInt64, http_status UInt16)";
+
+/// Tables as they were written last: the revision of what the front recorded, and their rows.
+#[derive(Default)]
+pub struct Written(HashMap<&'static str, (u64, usize)>);
+
+/// A statement that reads tables of the front.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rewritten {
+    /// With the front's tables in place of the engine's.
+    pub sql: String,
+    /// Which ones.
+    pub tables: Vec<&'static str>,
+}
 
 /// The statement with the front's tables in place of the engine's, or `None` if it names none of them.
-pub fn rewrite(sql: &str, place: &str) -> Option<String> {
+pub fn rewrite(sql: &str, place: &str) -> Option<Rewritten> {
+    let all_of = |table: &'static str| {
+        Some(Rewritten {
+            sql: format!("SELECT name FROM {place}.{table} ORDER BY name"),
+            tables: vec![table],
+        })
+    };
     match sql
         .trim()
         .trim_end_matches(';')
         .to_ascii_lowercase()
         .as_str()
     {
-        "show roles" => return Some(format!("SELECT name FROM {place}.roles ORDER BY name")),
-        "show users" => return Some(format!("SELECT name FROM {place}.users ORDER BY name")),
+        "show roles" => return all_of("roles"),
+        "show users" => return all_of("users"),
         _ => {}
     }
     let tokens = tokens(sql).ok()?;
@@ -46,48 +68,96 @@ pub fn rewrite(sql: &str, place: &str) -> Option<String> {
         Kind::Word(name) | Kind::Name(name) => Some(name.clone()),
         _ => None,
     };
-    let (mut text, mut copied) = (String::new(), 0);
+    let (mut text, mut copied, mut tables) = (String::new(), 0, Vec::new());
     for three in tokens.windows(3) {
         let (Some(database), Kind::Symbol('.'), Some(table)) =
             (name(&three[0].kind), &three[1].kind, name(&three[2].kind))
         else {
             continue;
         };
-        if database == "system" && (COPIED.contains(&table.as_str()) || table == "query_log") {
+        let ours = COPIED
+            .into_iter()
+            .chain([QUERY_LOG])
+            .find(|ours| *ours == table);
+        if let Some(table) = ours.filter(|_| database == "system") {
             text.push_str(&sql[copied..three[0].start]);
             text.push_str(place);
             copied = three[0].end;
+            tables.push(table);
         }
     }
-    (copied > 0).then(|| text + &sql[copied..])
+    (copied > 0).then(|| Rewritten {
+        sql: text + &sql[copied..],
+        tables,
+    })
 }
 
-/// Writes the tables anew.
+/// Brings these tables to what is recorded, `access` of `revision`. One that is so already is left alone.
 pub async fn refresh(
     engine: &Engine,
-    access: &Access,
+    (access, revision): (&Access, u64),
     journal: &Journal,
-    place: &str,
+    (place, tables): (&str, &[&'static str]),
+    written: &mut Written,
 ) -> Result<(), Refusal> {
     engine
         .must(format!("CREATE DATABASE IF NOT EXISTS {place}"))
         .await?;
-    for table in COPIED {
-        let sql = format!(
-            "CREATE OR REPLACE TABLE {place}.{table} ENGINE = Memory AS SELECT * FROM system.{table}"
-        );
-        engine.must(sql).await?;
-        fill(engine, table, &rows(access, table), place).await?;
+    let rows_now = rows_in(engine, place).await?;
+    for table in tables {
+        let known = written.0.get(table);
+        // An engine that was started anew has lost the rows, not the table.
+        let is_whole = |(then, rows): &(u64, usize)| {
+            *then == revision && rows_now.get(*table).is_some_and(|now| now == rows)
+        };
+        if *table != QUERY_LOG && known.is_some_and(is_whole) {
+            continue;
+        }
+        let (shape, rows) = match *table {
+            QUERY_LOG => {
+                let entries = journal.entries();
+                let rows = entries.iter().filter_map(|e| serde_json::to_value(e).ok());
+                (format!("{QUERY_LOG_SHAPE} ENGINE = Memory"), rows.collect())
+            }
+            table => {
+                let shape = format!("ENGINE = Memory AS SELECT * FROM system.{table}");
+                (shape, rows(access, table))
+            }
+        };
+        let next = format!("{table}_next");
+        for name in [*table, &next] {
+            let verb = if name == next {
+                "CREATE OR REPLACE TABLE"
+            } else {
+                "CREATE TABLE IF NOT EXISTS"
+            };
+            engine
+                .must(format!("{verb} {place}.{name} {shape}"))
+                .await?;
+        }
+        fill(engine, &next, &rows, place).await?;
+        // At once, under whoever reads it just now.
+        engine
+            .must(format!(
+                "EXCHANGE TABLES {place}.{table} AND {place}.{next}"
+            ))
+            .await?;
+        written.0.insert(table, (revision, rows.len()));
     }
-    engine
-        .must(format!("CREATE OR REPLACE TABLE {place}.{QUERY_LOG}"))
-        .await?;
-    let entries = journal.entries();
-    let entries: Vec<Value> = entries
-        .iter()
-        .filter_map(|entry| serde_json::to_value(entry).ok())
-        .collect();
-    fill(engine, "query_log", &entries, place).await
+    Ok(())
+}
+
+/// How many rows each table of the front has.
+async fn rows_in(engine: &Engine, place: &str) -> Result<HashMap<String, usize>, Refusal> {
+    let sql = format!(
+        "SELECT name, toUInt64(ifNull(total_rows, 0)) FROM system.tables WHERE database = '{place}' FORMAT TSV"
+    );
+    let text = engine.must(sql).await?;
+    let line = |line: &str| {
+        let (name, rows) = line.split_once('\t')?;
+        Some((name.to_owned(), rows.parse().ok()?))
+    };
+    Ok(text.lines().filter_map(line).collect())
 }
 
 async fn fill(engine: &Engine, table: &str, rows: &[Value], place: &str) -> Result<(), Refusal> {
@@ -222,7 +292,9 @@ mod tests {
     fn only_names_of_tables_are_rewritten() {
         let sql = "select 'system.users' from system.users, `system` . `roles` -- system.users\n, system.tables";
         let expected = "select 'system.users' from septem_access.users, septem_access . `roles` -- system.users\n, system.tables";
-        assert_eq!(rewrite(sql, "septem_access").as_deref(), Some(expected));
+        let rewritten = rewrite(sql, "septem_access").unwrap();
+        assert_eq!(rewritten.sql, expected);
+        assert_eq!(rewritten.tables, ["users", "roles"]);
         assert_eq!(rewrite("select 1 from system.tables", "x"), None);
     }
 }

@@ -203,8 +203,11 @@ select json_build_object(
     'row_security', relrowsecurity,
     'row_security_forced', relforcerowsecurity,
     'replica_identity', relreplident,
+    -- Of this table alone: pg_publication_tables would list all of them for each.
     'captured', exists (
-      select from pg_publication_tables where pubname = $4 and schemaname = $1 and tablename = $2),
+      select from pg_publication u where pubname = $4 and (puballtables
+        or exists (select from pg_publication_rel where prpubid = u.oid and prrelid = t.oid)
+        or exists (select from pg_publication_namespace where pnpubid = u.oid and pnnspid = t.relnamespace))),
     'columns', (
       select coalesce(json_agg(json_build_object(
         'name', attname, 'type', format_type(atttypid, atttypmod), 'not_null', attnotnull) order by attnum), '[]')

@@ -299,13 +299,11 @@ fn rivals(found: &Look, desired: &Desired, context: &Context) -> Rivals {
     let Some(published) = &found.observed.published else {
         return Rivals::Exist;
     };
+    if published.resource_uid == desired.uid {
+        return Rivals::Exist;
+    }
     match uids(&context.models) {
-        Some(existing)
-            if published.resource_uid != desired.uid
-                && !existing.contains(&published.resource_uid) =>
-        {
-            Rivals::Gone
-        }
+        Some(existing) if !existing.contains(&published.resource_uid) => Rivals::Gone,
         _ => Rivals::Exist,
     }
 }

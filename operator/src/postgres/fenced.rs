@@ -65,13 +65,18 @@ impl Fenced {
             .await
             .map_err(Error::postgres("a connection"))?;
         let set = |name: &str, value: Duration| format!("set {name} = {}", value.as_millis());
-        let statements = [
+        let session = [
             set("lock_timeout", timeouts.lock),
             set("statement_timeout", timeouts.statement),
             // An operator that was frozen in mid-transaction loses it, and its successor goes on.
             set("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
-            format!("select pg_advisory_lock({LOCK_KEY})"),
             format!("set role {OWNER_ROLE}"),
+        ];
+        // Not in one message: the limits would end with the first transaction that is rolled back, and the first of
+        // them has to hold when the lock is waited for.
+        let statements = [
+            session.join("; "),
+            format!("select pg_advisory_lock({LOCK_KEY})"),
             "begin".into(),
         ];
         for statement in statements {

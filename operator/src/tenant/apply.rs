@@ -1,7 +1,12 @@
-//! Writes a tenant: ClickHouse first, since the registry is what lets requests in, then the registry in one
-//! transaction with the catalogue's revision.
+//! Writes tenants: ClickHouse first, since the registry is what lets requests in, then the registry in one transaction
+//! with the catalogue's revision. Those who come at once are written at once: everybody who serves reads the whole
+//! catalogue again for each revision.
+
+use std::collections::{BTreeSet, HashSet};
 
 use crds::Reason;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use model::TenantId;
 use sql::clickhouse::ddl;
 use sqlx::PgConnection;
 
@@ -13,6 +18,12 @@ use crate::{
     catalog::raise_revision, context::Context, error::Error, plane::Plane, postgres::Timeouts,
     report::Refusal,
 };
+
+/// Statements that ClickHouse carries out for us at once.
+const STATEMENTS_MAX: usize = 4;
+
+/// A tenant to be written, and whether the owner that the registry names no longer exists in Kubernetes.
+pub type Asked = (Desired, bool);
 
 /// Whether another resource has the id or the slug. `gone` says whether the owner that the registry names no longer
 /// exists in Kubernetes.
@@ -80,100 +91,153 @@ pub async fn apply(
     desired: &Desired,
     gone: bool,
 ) -> Result<Result<(), Refusal>, Error> {
-    let mut fenced = plane.fenced(Timeouts::default()).await?;
-    let observed = observe(fenced.conn(), desired).await?;
-    if let Err(refusal) = check_conflicts(desired, &observed, gone) {
-        return Ok(Err(refusal));
+    let all = |tenants| apply_all(plane, tenants);
+    let asked = (desired.clone(), gone);
+    if let Some(answer) = plane.tenants.applies.ask(asked.clone(), all).await {
+        return Ok(answer);
     }
-    let policies = observe_policies(&plane.clickhouse, &desired.id).await?;
-    if !policies.is_open_for(&desired.id) {
-        for statement in ddl::open_tenant(&desired.id) {
-            plane
-                .clickhouse
-                .execute(&statement)
-                .await
-                .map_err(Error::clickhouse("a tenant's role"))?;
+    let answer = apply_all(plane, vec![asked]).await?.pop().flatten();
+    Ok(answer.unwrap_or(Ok(())))
+}
+
+/// All or none of them, but for those that are refused. Of two that want the same id or slug only the first has an
+/// answer: the other has to see what became of it.
+async fn apply_all(
+    plane: &Plane,
+    tenants: Vec<Asked>,
+) -> Result<Vec<Option<Result<(), Refusal>>>, Error> {
+    let mut fenced = plane.fenced(Timeouts::default()).await?;
+    let asked: Vec<_> = tenants
+        .iter()
+        .map(|(desired, _)| (desired.id, desired.slug.clone()))
+        .collect();
+    let observed = observe(fenced.conn(), &asked).await?;
+    let (mut answers, mut ids, mut slugs) = (Vec::new(), HashSet::new(), HashSet::new());
+    let (mut accepted, mut unwritten) = (Vec::new(), Vec::new());
+    for ((desired, gone), observed) in tenants.iter().zip(&observed) {
+        if let Err(refusal) = check_conflicts(desired, observed, *gone) {
+            answers.push(Some(Err(refusal)));
+            continue;
+        }
+        let is_first = ids.insert(desired.id) & slugs.insert(&desired.slug);
+        answers.push(is_first.then_some(Ok(())));
+        if is_first {
+            accepted.push(desired.id);
+            if !observed.matches(desired) {
+                unwritten.push(desired);
+            }
         }
     }
-    if !observed.matches(desired) {
-        write(fenced.conn(), desired).await?;
+    open(plane, &accepted).await?;
+    if !unwritten.is_empty() {
+        let ids: Vec<_> = unwritten
+            .iter()
+            .map(|desired| desired.id.as_uuid())
+            .collect();
+        write(fenced.conn(), &unwritten).await?;
         let revision = raise_revision(fenced.conn()).await?;
-        sqlx::query("update platform.tenants set revision = $2 where tenant_id = $1")
-            .bind(desired.id.as_uuid())
+        sqlx::query("update platform.tenants set revision = $2 where tenant_id = any ($1)")
+            .bind(&ids)
             .bind(revision)
             .execute(fenced.conn())
             .await
             .map_err(Error::postgres("the registry"))?;
     }
     fenced.commit().await?;
-    Ok(Ok(()))
+    Ok(answers)
 }
 
-async fn write(conn: &mut PgConnection, desired: &Desired) -> Result<(), Error> {
-    let Desired {
-        id,
-        slug,
-        display_name,
-        state,
-        modules,
-        admins,
-        data_plane: _,
-        resource,
-        uid,
-    } = desired;
-    let id = id.as_uuid();
-    let (modules, admins): (Vec<_>, Vec<_>) = (modules.iter().collect(), admins.iter().collect());
+/// Lets the proxy read as each of them, in ClickHouse.
+async fn open(plane: &Plane, tenants: &[TenantId]) -> Result<(), Error> {
+    let policies = observe_policies(&plane.clickhouse, tenants).await?;
+    let shut: Vec<_> = tenants
+        .iter()
+        .zip(policies)
+        .filter(|(id, policies)| !policies.is_open_for(id))
+        .map(|(id, _)| *id)
+        .collect();
+    for group in ddl::open_tenants(&shut) {
+        let each = stream::iter(group).map(|statement| async move {
+            let done = plane.clickhouse.execute(&statement).await;
+            done.map_err(Error::clickhouse("a tenant's role"))
+        });
+        each.buffer_unordered(STATEMENTS_MAX)
+            .try_collect::<()>()
+            .await?;
+    }
+    Ok(())
+}
+
+async fn write(conn: &mut PgConnection, tenants: &[&Desired]) -> Result<(), Error> {
+    let each = |of: fn(&Desired) -> &str| tenants.iter().map(|d| of(d)).collect::<Vec<_>>();
+    let ids: Vec<_> = tenants.iter().map(|d| d.id.as_uuid()).collect();
     let doing = || Error::postgres("the registry");
     sqlx::query(
-        "insert into platform.tenants (tenant_id, slug, display_name, state, resource, resource_uid, served, revision) values ($1, $2, $3, $4, $5, $6, true, 0) on conflict (tenant_id) do update set slug = excluded.slug, display_name = excluded.display_name, state = excluded.state, resource = excluded.resource, resource_uid = excluded.resource_uid, served = true",
+        "insert into platform.tenants (tenant_id, slug, display_name, state, resource, resource_uid, served, revision) select t.*, true, 0 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) t on conflict (tenant_id) do update set slug = excluded.slug, display_name = excluded.display_name, state = excluded.state, resource = excluded.resource, resource_uid = excluded.resource_uid, served = true",
     )
-    .bind(id)
-    .bind(slug)
-    .bind(display_name)
-    .bind(state)
-    .bind(resource)
-    .bind(uid)
+    .bind(&ids)
+    .bind(each(|d| &d.slug))
+    .bind(each(|d| &d.display_name))
+    .bind(each(|d| d.state))
+    .bind(each(|d| &d.resource))
+    .bind(each(|d| &d.uid))
     .execute(&mut *conn)
     .await
     .map_err(doing())?;
-    sqlx::query("delete from platform.tenant_modules where tenant_id = $1 and module <> all ($2)")
-        .bind(id)
-        .bind(&modules)
-        .execute(&mut *conn)
-        .await
-        .map_err(doing())?;
+    let (of, modules) = pairs(tenants, |d| &d.modules);
     sqlx::query(
-        "insert into platform.tenant_modules (tenant_id, module) select $1, unnest($2::text[]) on conflict do nothing",
+        "delete from platform.tenant_modules m where tenant_id = any ($1) and not exists (select from unnest($2::uuid[], $3::text[]) w (id, module) where w.id = m.tenant_id and w.module = m.module)",
     )
-    .bind(id)
+    .bind(&ids)
+    .bind(&of)
+    .bind(&modules)
+    .execute(&mut *conn)
+    .await
+    .map_err(doing())?;
+    sqlx::query(
+        "insert into platform.tenant_modules (tenant_id, module) select * from unnest($1::uuid[], $2::text[]) on conflict do nothing",
+    )
+    .bind(&of)
     .bind(&modules)
     .execute(&mut *conn)
     .await
     .map_err(doing())?;
     // A role of that name that a user made becomes the built-in one: the name is reserved.
-    let admin: uuid::Uuid = sqlx::query_scalar(
-        "insert into platform.roles (tenant_id, id, name, built_in) values ($1, $2, 'admin', true) on conflict (tenant_id, name) do update set built_in = true returning id",
+    let new: Vec<_> = ids.iter().map(|_| uuid::Uuid::now_v7()).collect();
+    sqlx::query(
+        "insert into platform.roles (tenant_id, id, name, built_in) select t.*, 'admin', true from unnest($1::uuid[], $2::uuid[]) t on conflict (tenant_id, name) do update set built_in = true",
     )
-    .bind(id)
-    .bind(uuid::Uuid::now_v7())
-    .fetch_one(&mut *conn)
+    .bind(&ids)
+    .bind(&new)
+    .execute(&mut *conn)
     .await
     .map_err(doing())?;
-    sqlx::query("delete from platform.user_roles where tenant_id = $1 and role_id = $2 and user_id <> all ($3)")
-        .bind(id)
-        .bind(admin)
-        .bind(&admins)
-        .execute(&mut *conn)
-        .await
-        .map_err(doing())?;
+    let (of, admins) = pairs(tenants, |d| &d.admins);
     sqlx::query(
-        "insert into platform.user_roles (tenant_id, user_id, role_id) select $1, unnest($3::text[]), $2 on conflict do nothing",
+        "delete from platform.user_roles u using platform.roles r where u.tenant_id = any ($1) and r.tenant_id = u.tenant_id and r.id = u.role_id and r.name = 'admin' and not exists (select from unnest($2::uuid[], $3::text[]) w (id, admin) where w.id = u.tenant_id and w.admin = u.user_id)",
     )
-    .bind(id)
-    .bind(admin)
+    .bind(&ids)
+    .bind(&of)
+    .bind(&admins)
+    .execute(&mut *conn)
+    .await
+    .map_err(doing())?;
+    sqlx::query(
+        "insert into platform.user_roles (tenant_id, user_id, role_id) select w.id, w.admin, r.id from unnest($1::uuid[], $2::text[]) w (id, admin) join platform.roles r on r.tenant_id = w.id and r.name = 'admin' on conflict do nothing",
+    )
+    .bind(&of)
     .bind(&admins)
     .execute(conn)
     .await
     .map(drop)
     .map_err(doing())
+}
+
+/// Each of these names with its tenant, for `unnest`.
+fn pairs<'a>(
+    tenants: &[&'a Desired],
+    names: fn(&Desired) -> &BTreeSet<String>,
+) -> (Vec<uuid::Uuid>, Vec<&'a str>) {
+    let of = |d: &'a Desired| names(d).iter().map(|name| (d.id.as_uuid(), name.as_str()));
+    tenants.iter().copied().flat_map(of).unzip()
 }

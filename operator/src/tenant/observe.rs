@@ -1,6 +1,6 @@
 //! What the databases hold of a tenant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use model::TenantId;
 use serde::Deserialize;
@@ -46,32 +46,40 @@ pub struct ObservedTenant {
     pub revision: i64,
 }
 
-/// `$1` tenant, `$2` slug.
+/// `$1` tenants, `$2` their slugs.
 const QUERY: &str = r"
 select json_build_object(
   'row', (
     select json_build_object('slug', slug, 'display_name', display_name, 'state', state, 'resource', resource,
                              'resource_uid', resource_uid, 'served', served, 'revision', revision)
-    from platform.tenants where tenant_id = $1),
-  'slug_taken_by', (select resource from platform.tenants where slug = $2 and tenant_id <> $1),
-  'erased_by', (select resource from platform.erased_tenants where tenant_id = $1),
-  'modules', (select coalesce(json_agg(module), '[]') from platform.tenant_modules where tenant_id = $1),
-  'has_admin_role', exists (select from platform.roles where tenant_id = $1 and name = 'admin' and built_in),
+    from platform.tenants where tenant_id = q.id),
+  'slug_taken_by', (select resource from platform.tenants t where t.slug = q.slug and tenant_id <> q.id),
+  'erased_by', (select resource from platform.erased_tenants where tenant_id = q.id),
+  'modules', (select coalesce(json_agg(module), '[]') from platform.tenant_modules where tenant_id = q.id),
+  'has_admin_role', exists (select from platform.roles where tenant_id = q.id and name = 'admin' and built_in),
   'admins', (
     select coalesce(json_agg(u.user_id), '[]') from platform.user_roles u
     join platform.roles r on r.tenant_id = u.tenant_id and r.id = u.role_id
-    where u.tenant_id = $1 and r.name = 'admin' and r.built_in)
-)::text";
+    where u.tenant_id = q.id and r.name = 'admin' and r.built_in)
+)::text from unnest($1::uuid[], $2::text[]) with ordinality q (id, slug, n) order by n";
 
-/// Looks at the registry: one statement, so one moment.
-pub async fn observe(conn: &mut PgConnection, desired: &Desired) -> Result<Observed, Error> {
-    let text: String = sqlx::query_scalar(QUERY)
-        .bind(desired.id.as_uuid())
-        .bind(&desired.slug)
-        .fetch_one(conn)
+/// Looks at the registry for each of these tenants and slugs: one statement, so one moment.
+pub async fn observe(
+    conn: &mut PgConnection,
+    tenants: &[(TenantId, String)],
+) -> Result<Vec<Observed>, Error> {
+    let (ids, slugs): (Vec<_>, Vec<_>) = tenants
+        .iter()
+        .map(|(id, slug)| (id.as_uuid(), slug.as_str()))
+        .unzip();
+    let texts: Vec<String> = sqlx::query_scalar(QUERY)
+        .bind(&ids)
+        .bind(&slugs)
+        .fetch_all(conn)
         .await
         .map_err(Error::postgres("a look at the registry"))?;
-    serde_json::from_str(&text).map_err(Error::Observed)
+    let each = texts.iter().map(|text| serde_json::from_str(text));
+    each.collect::<Result<_, _>>().map_err(Error::Observed)
 }
 
 impl Observed {
@@ -102,13 +110,14 @@ pub struct ObservedPolicies {
     pub open: bool,
 }
 
-/// Looks at ClickHouse's access tables.
+/// Looks at ClickHouse's access tables for each of these tenants. A server reads them whole, whatever is asked for.
 pub async fn observe_policies(
     clickhouse: &ClickHouse,
-    tenant: &TenantId,
-) -> Result<ObservedPolicies, Error> {
+    tenants: &[TenantId],
+) -> Result<Vec<ObservedPolicies>, Error> {
     #[derive(Deserialize)]
     struct PolicyRow {
+        role: String,
         select_filter: Option<String>,
     }
     #[derive(Deserialize)]
@@ -117,31 +126,41 @@ pub async fn observe_policies(
         user: String,
         granted: String,
     }
-    let name = clickhouse::tenant_role(tenant);
-    let role = clickhouse::literal(&name);
+    let names: Vec<_> = tenants.iter().map(clickhouse::tenant_role).collect();
+    let literals: Vec<_> = names.iter().map(|n| clickhouse::literal(n)).collect();
+    let roles = literals.join(", ");
     let doing = "a look at its access rules";
     let policies: Vec<PolicyRow> = clickhouse
         .fetch(&format!(
-            "select select_filter from system.row_policies where short_name = {role} and database = {} and table = '' and is_restrictive = 0 and apply_to_all = 0 and apply_to_list = [{role}]",
+            "select short_name as role, select_filter from system.row_policies where short_name in ({roles}) and database = {} and table = '' and is_restrictive = 0 and apply_to_all = 0 and apply_to_list = [short_name]",
             clickhouse::literal(clickhouse::DATABASE)
         ))
         .await
         .map_err(Error::clickhouse(doing))?;
     let grants: Vec<GrantRow> = clickhouse
         .fetch(&format!(
-            "select ifNull(role_name, '') as role, ifNull(user_name, '') as user, granted_role_name as granted from system.role_grants where role_name = {role} or granted_role_name = {role}"
+            "select ifNull(role_name, '') as role, ifNull(user_name, '') as user, granted_role_name as granted from system.role_grants where role_name in ({roles}) or granted_role_name in ({roles})"
         ))
         .await
         .map_err(Error::clickhouse(doing))?;
-    Ok(ObservedPolicies {
-        predicate: policies.into_iter().find_map(|p| p.select_filter),
-        reads: grants
-            .iter()
-            .any(|g| g.role == name && g.granted == ddl::READ_ROLE),
-        open: grants
-            .iter()
-            .any(|g| g.user == ddl::GATEWAY_USER && g.granted == name),
-    })
+    let mut found: HashMap<String, ObservedPolicies> = HashMap::new();
+    for policy in policies {
+        found.entry(policy.role).or_default().predicate = policy.select_filter;
+    }
+    for GrantRow {
+        role,
+        user,
+        granted,
+    } in grants
+    {
+        if granted == ddl::READ_ROLE {
+            found.entry(role).or_default().reads = true;
+        } else if user == ddl::GATEWAY_USER {
+            found.entry(granted).or_default().open = true;
+        }
+    }
+    let each = names.iter().map(|name| found.remove(name));
+    Ok(each.map(Option::unwrap_or_default).collect())
 }
 
 impl ObservedPolicies {

@@ -11,8 +11,10 @@ use kube::{
     Api, ResourceExt as _,
     runtime::{controller::Action, events::EventType},
 };
+use model::TenantId;
 
 use super::{
+    Looked,
     apply::{apply, check_conflicts, placed_elsewhere},
     deletion::erase_away,
     observe::{Observed, ObservedPolicies, observe, observe_policies},
@@ -143,9 +145,10 @@ async fn converge(
     context: &Context,
 ) -> Result<(End, Option<i64>), Error> {
     let (mut registry, mut policies) = look(plane, desired).await?;
-    let owner = registry.row.as_ref().map(|row| row.resource_uid.clone());
-    let gone = owner
-        .is_some_and(|uid| uids(&context.tenants).is_some_and(|existing| !existing.contains(&uid)));
+    let owner = registry.row.as_ref().map(|row| &row.resource_uid);
+    let gone = owner.is_some_and(|uid| {
+        *uid != desired.uid && uids(&context.tenants).is_some_and(|all| !all.contains(uid))
+    });
     if let Err(refusal) = check_conflicts(desired, &registry, gone) {
         return Ok((End::refused(refusal), None));
     }
@@ -218,17 +221,32 @@ async fn tell(
     .await;
 }
 
-async fn look(plane: &Plane, desired: &Desired) -> Result<(Observed, ObservedPolicies), Error> {
-    let mut conn = plane
-        .looks
-        .acquire()
-        .await
-        .map_err(Error::postgres("a connection"))?;
-    let registry = observe(&mut conn, desired).await?;
-    Ok((
-        registry,
-        observe_policies(&plane.clickhouse, &desired.id).await?,
-    ))
+async fn look(plane: &Plane, desired: &Desired) -> Result<Looked, Error> {
+    let asked = (desired.id, desired.slug.clone());
+    let all = |tenants| look_all(plane, tenants);
+    if let Some(looked) = plane.tenants.looks.ask(asked.clone(), all).await {
+        return Ok(looked);
+    }
+    let looked = look_all(plane, vec![asked]).await?.pop().flatten();
+    Ok(looked.unwrap_or_default())
+}
+
+/// Looks at all of them. The connection is free again while ClickHouse is asked.
+async fn look_all(
+    plane: &Plane,
+    tenants: Vec<(TenantId, String)>,
+) -> Result<Vec<Option<Looked>>, Error> {
+    let registries = {
+        let mut conn = plane
+            .looks
+            .acquire()
+            .await
+            .map_err(Error::postgres("a connection"))?;
+        observe(&mut conn, &tenants).await?
+    };
+    let ids: Vec<_> = tenants.into_iter().map(|(id, _)| id).collect();
+    let policies = observe_policies(&plane.clickhouse, &ids).await?;
+    Ok(registries.into_iter().zip(policies).map(Some).collect())
 }
 
 fn stages(desired: &Desired, registry: &Observed, policies: &ObservedPolicies) -> Vec<Stage> {

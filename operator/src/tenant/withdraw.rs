@@ -9,45 +9,61 @@ use super::observe::observe_policies;
 use crate::{catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts};
 
 /// Withdraws the tenant that the resource of this uid owns; nothing happens when another one owns it by now. The
-/// registry first, so that nobody is let in; the role last, after which the engine refuses too.
+/// registry first, so that nobody is let in; the role last, after which the engine refuses too. Returns whether there
+/// was one.
 pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
-    let id: Option<uuid::Uuid> = sqlx::query_scalar(
-        "select tenant_id from platform.tenants where resource_uid = $1 and served",
+    let all = |uids| withdraw_all(plane, uids);
+    if let Some(withdrawn) = plane.tenants.withdrawals.ask(uid.to_owned(), all).await {
+        return Ok(withdrawn);
+    }
+    let withdrawn = withdraw_all(plane, vec![uid.to_owned()]).await?;
+    Ok(withdrawn.contains(&Some(true)))
+}
+
+/// All or none of them: which of these resources had one.
+async fn withdraw_all(plane: &Plane, uids: Vec<String>) -> Result<Vec<Option<bool>>, Error> {
+    let served: bool = sqlx::query_scalar(
+        "select exists (select from platform.tenants where resource_uid = any ($1) and served)",
     )
-    .bind(uid)
-    .fetch_optional(&plane.looks)
+    .bind(&uids)
+    .fetch_one(&plane.looks)
     .await
     .map_err(Error::postgres("a look at the registry"))?;
-    // Parsed like every other id: the registry holds none that is nil.
-    let Some(id) = id.and_then(|id| id.to_string().parse::<TenantId>().ok()) else {
-        return Ok(false);
-    };
+    if !served {
+        return Ok(vec![Some(false); uids.len()]);
+    }
     let mut fenced = plane.fenced(Timeouts::default()).await?;
-    let withdrawn = sqlx::query(
-        "update platform.tenants set served = false where tenant_id = $1 and resource_uid = $2 and served",
+    let withdrawn: Vec<(String, uuid::Uuid)> = sqlx::query_as(
+        "update platform.tenants set served = false where resource_uid = any ($1) and served returning resource_uid, tenant_id",
     )
-    .bind(id.as_uuid())
-    .bind(uid)
-    .execute(fenced.conn())
+    .bind(&uids)
+    .fetch_all(fenced.conn())
     .await
-    .map_err(Error::postgres("the withdrawal of a tenant"))?
-    .rows_affected();
-    if withdrawn == 0 {
-        return Ok(false);
+    .map_err(Error::postgres("the withdrawal of a tenant"))?;
+    if withdrawn.is_empty() {
+        return Ok(vec![Some(false); uids.len()]);
     }
     raise_revision(fenced.conn()).await?;
-    // Inside the transaction: when ClickHouse is away the tenant stays, and this is tried again.
-    if observe_policies(&plane.clickhouse, &id).await?.open {
-        for statement in ddl::close_tenant(&id) {
-            plane
-                .clickhouse
-                .execute(&statement)
-                .await
-                .map_err(Error::clickhouse("a tenant's role"))?;
-        }
+    // Parsed like every other id: the registry holds none that is nil.
+    let id = |(_, id): &(String, uuid::Uuid)| id.to_string().parse::<TenantId>().ok();
+    let ids: Vec<_> = withdrawn.iter().filter_map(id).collect();
+    // Inside the transaction: when ClickHouse is away the tenants stay, and this is tried again.
+    let policies = observe_policies(&plane.clickhouse, &ids).await?;
+    let open = ids
+        .iter()
+        .zip(policies)
+        .filter(|(_, policies)| policies.open);
+    let open: Vec<_> = open.map(|(id, _)| *id).collect();
+    for statement in ddl::close_tenants(&open) {
+        plane
+            .clickhouse
+            .execute(&statement)
+            .await
+            .map_err(Error::clickhouse("a tenant's role"))?;
     }
     fenced.commit().await?;
-    Ok(true)
+    let had = |uid: &String| Some(withdrawn.iter().any(|(owner, _)| owner == uid));
+    Ok(uids.iter().map(had).collect())
 }
 
 /// Withdraws every tenant whose resource does not exist. `existing` is asked after the registry was read: what is

@@ -6,8 +6,8 @@ mod table;
 mod upkeep;
 
 pub use access::{
-    GATEWAY_PROFILE, GATEWAY_USER, READ_ROLE, SINK_USER, close_tenant, create_base, create_gateway,
-    create_sink, open_tenant, tenant_policy_predicate,
+    GATEWAY_PROFILE, GATEWAY_USER, READ_ROLE, SINK_USER, close_tenant, close_tenants, create_base,
+    create_gateway, create_sink, open_tenant, open_tenants, tenant_policy_predicate,
 };
 pub use erase::{count_tenant, drop_tenant, erase_tenant};
 pub use table::{

@@ -61,25 +61,47 @@ pub fn tenant_policy_predicate(tenant: &TenantId) -> String {
     format!("tenant_id = '{tenant}'")
 }
 
-/// Lets the proxy read as this tenant. The policy is there before anything is granted, so that no moment exists in
-/// which the role would read more.
+/// Lets the proxy read as this tenant: [`open_tenants`] for one.
 pub fn open_tenant(tenant: &TenantId) -> Vec<String> {
-    let role = quote_text(&tenant_role(tenant));
-    let (database, predicate) = (quote_text(DATABASE), tenant_policy_predicate(tenant));
-    vec![
-        format!("create role if not exists {role}"),
+    open_tenants(std::slice::from_ref(tenant)).concat()
+}
+
+/// Lets the proxy read as each of these tenants, in groups of statements: one group after the other, those of a group
+/// in any order. The policies are there before anything is granted, so that no moment exists in which a role would read
+/// more. What is granted is granted to all at once: the server writes the proxy's user whole for each grant.
+pub fn open_tenants(tenants: &[TenantId]) -> Vec<Vec<String>> {
+    if tenants.is_empty() {
+        return Vec::new();
+    }
+    let role = |tenant: &TenantId| quote_text(&tenant_role(tenant));
+    let database = quote_text(DATABASE);
+    let roles: Vec<_> = tenants.iter().map(role).collect();
+    let roles = roles.join(", ");
+    let policy = |tenant: &TenantId| {
+        let (role, predicate) = (role(tenant), tenant_policy_predicate(tenant));
         format!(
             "create row policy or replace {role} on {database}.* for select using {predicate} as permissive to {role}"
-        ),
-        format!("grant {READ_ROLE} to {role}"),
-        format!("grant {role} to {GATEWAY_USER}"),
+        )
+    };
+    vec![
+        vec![format!("create role if not exists {roles}")],
+        tenants.iter().map(policy).collect(),
+        vec![format!("grant {READ_ROLE} to {roles}")],
+        vec![format!("grant {roles} to {GATEWAY_USER}")],
     ]
 }
 
-/// Shuts a tenant: the proxy loses the role; role, policy and data stay.
+/// Shuts this tenant: [`close_tenants`] for one.
 pub fn close_tenant(tenant: &TenantId) -> Vec<String> {
-    vec![format!(
-        "revoke {} from {GATEWAY_USER}",
-        quote_text(&tenant_role(tenant))
-    )]
+    close_tenants(std::slice::from_ref(tenant))
+}
+
+/// Shuts these tenants: the proxy loses their roles; roles, policies and data stay.
+pub fn close_tenants(tenants: &[TenantId]) -> Vec<String> {
+    if tenants.is_empty() {
+        return Vec::new();
+    }
+    let role = |tenant: &TenantId| quote_text(&tenant_role(tenant));
+    let roles: Vec<_> = tenants.iter().map(role).collect();
+    vec![format!("revoke {} from {GATEWAY_USER}", roles.join(", "))]
 }

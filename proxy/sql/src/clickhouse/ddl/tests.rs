@@ -36,6 +36,28 @@ fn a_later_field_reads_its_default_in_older_rows() {
 }
 
 #[test]
+fn several_tenants_share_what_names_no_single_one() {
+    let tenants = ["1", "2"].map(|n| {
+        format!("0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e0{n}")
+            .parse()
+            .unwrap()
+    });
+    let groups = open_tenants(&tenants);
+    let counts: Vec<_> = groups.iter().map(Vec::len).collect();
+    assert_eq!(counts, [1, 2, 1, 1]);
+    let named = |statement: &String| {
+        tenants
+            .iter()
+            .all(|t: &model::TenantId| statement.contains(&format!("`t_{t}`")))
+    };
+    for shared in [&groups[0], &groups[2], &groups[3], &close_tenants(&tenants)] {
+        assert!(shared.iter().all(named), "{shared:?}");
+    }
+    assert!(!groups[1].iter().any(named));
+    assert!(open_tenants(&[]).is_empty() && close_tenants(&[]).is_empty());
+}
+
+#[test]
 fn the_policy_stands_before_the_grant() {
     let tenant = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01".parse().unwrap();
     let mut statements = create_base();
