@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crds::Reason;
 use model::Generation;
 use secrecy::SecretString;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, watch};
 
 use crate::{
@@ -48,7 +48,7 @@ pub struct Plane {
     owner: Login,
     epoch: i64,
     fingerprint: [u8; 32],
-    turns: Arc<Mutex<()>>,
+    turns: Arc<Mutex<Option<PgConnection>>>,
 }
 
 impl Plane {

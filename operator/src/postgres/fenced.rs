@@ -42,15 +42,18 @@ impl Default for Timeouts {
 /// An open transaction as the owner, alone in this database, and only while no newer operator has come.
 ///
 /// It has a connection of its own: when it is dropped the connection closes, the server rolls back and the lock is
-/// free, whatever the moment. The epoch's row is held FOR SHARE until the end, so a successor waits for us, and calls
+/// free, whatever the moment. After a commit the connection is kept for the next one, without the lock. The epoch's row is held FOR SHARE until the end, so a successor waits for us, and calls
 /// of ClickHouse and Connect made meanwhile are fenced too.
 pub struct Fenced {
     conn: PgConnection,
     epoch: i64,
     timeouts: Timeouts,
-    /// Our own reconciles queue here, in order, instead of timing out on each other's lock.
-    _turn: OwnedMutexGuard<()>,
+    turn: Turn,
 }
+
+/// Our own reconciles queue for it, in order, instead of timing out on each other's lock. It holds the session of the
+/// last one that committed: another login costs more than most transactions.
+pub type Turn = OwnedMutexGuard<Option<PgConnection>>;
 
 impl Fenced {
     /// Waits for the lock, at most `timeouts.lock`, and begins. `turn` is held until the end.
@@ -58,12 +61,8 @@ impl Fenced {
         login: &Login,
         epoch: i64,
         timeouts: Timeouts,
-        turn: OwnedMutexGuard<()>,
+        mut turn: Turn,
     ) -> Result<Self, Error> {
-        let mut conn = login
-            .connect()
-            .await
-            .map_err(Error::postgres("a connection"))?;
         let set = |name: &str, value: Duration| format!("set {name} = {}", value.as_millis());
         let session = [
             set("lock_timeout", timeouts.lock),
@@ -72,14 +71,29 @@ impl Fenced {
             set("idle_in_transaction_session_timeout", IDLE_TIMEOUT),
             format!("set role {OWNER_ROLE}"),
         ];
-        // Not in one message: the limits would end with the first transaction that is rolled back, and the first of
-        // them has to hold when the lock is waited for.
-        let statements = [
-            session.join("; "),
+        // A message of its own: in one with what follows, the limits would end with a transaction that is rolled back, and
+        // not hold yet when the lock is waited for.
+        let session = session.join("; ");
+        let kept = match turn.take() {
+            // What fails here is a session that the server has ended since.
+            Some(mut kept) => execute(&mut kept, &session).await.is_ok().then_some(kept),
+            None => None,
+        };
+        let mut conn = match kept {
+            Some(conn) => conn,
+            None => {
+                let connected = login.connect().await;
+                let mut conn = connected.map_err(Error::postgres("a connection"))?;
+                execute(&mut conn, &session)
+                    .await
+                    .map_err(Error::postgres("a connection"))?;
+                conn
+            }
+        };
+        for statement in [
             format!("select pg_advisory_lock({LOCK_KEY})"),
             "begin".into(),
-        ];
-        for statement in statements {
+        ] {
             execute(&mut conn, &statement)
                 .await
                 .map_err(Error::postgres("the lock on this database"))?;
@@ -88,7 +102,7 @@ impl Fenced {
             conn,
             epoch,
             timeouts,
-            _turn: turn,
+            turn,
         };
         require_epoch(&mut fenced.conn, epoch).await?;
         Ok(fenced)
@@ -162,8 +176,11 @@ impl Fenced {
         execute(&mut self.conn, "commit")
             .await
             .map_err(Error::postgres("the commit"))?;
-        // The lock goes with the session; an error while saying goodbye changes nothing.
-        let _ = self.conn.close().await;
+        let unlock = format!("select pg_advisory_unlock({LOCK_KEY})");
+        if execute(&mut self.conn, &unlock).await.is_ok() {
+            *self.turn = Some(self.conn);
+        }
+        // Otherwise the lock goes with the session: what was committed stays.
         Ok(())
     }
 }
