@@ -21,6 +21,7 @@ use crate::{
     context::{Context, Guarded},
     data_plane,
     error::Error,
+    metrics::Kind,
     module_model,
     planes::Woken,
     postgres::LOOKS_MAX,
@@ -70,7 +71,7 @@ pub async fn run(
         .reconcile_on(received(woken.models))
         .graceful_shutdown_on(stop())
         .run(
-            module_model::reconcile,
+            |object, context| counted(Kind::ModuleModel, object, context, module_model::reconcile),
             module_model::on_error,
             Arc::clone(&context),
         )
@@ -81,7 +82,11 @@ pub async fn run(
         .reconcile_all_on(changes(context.leadership.begun()))
         .reconcile_on(received(woken.tenants))
         .graceful_shutdown_on(stop())
-        .run(tenant::reconcile, tenant::on_error, Arc::clone(&context))
+        .run(
+            |object, context| counted(Kind::Tenant, object, context, tenant::reconcile),
+            tenant::on_error,
+            Arc::clone(&context),
+        )
         .for_each(log_watch);
     let gone = {
         let context = Arc::clone(&context);
@@ -104,7 +109,7 @@ pub async fn run(
         .reconcile_all_on(changes(context.leadership.begun()))
         .graceful_shutdown_on(stop())
         .run(
-            data_plane::reconcile,
+            |object, context| counted(Kind::DataPlane, object, context, data_plane::reconcile),
             data_plane::on_error,
             Arc::clone(&context),
         )
@@ -114,6 +119,20 @@ pub async fn run(
         drained(tenants, &context.tenants, &stopping),
         drained(data_planes, &context.data_planes, &stopping),
     );
+}
+
+/// Reconciles, counted among those under way.
+async fn counted<K, Reconciling>(
+    kind: Kind,
+    object: Arc<Guarded<K>>,
+    context: Arc<Context>,
+    reconcile: impl FnOnce(Arc<Guarded<K>>, Arc<Context>) -> Reconciling,
+) -> Result<Action, Error>
+where
+    Reconciling: Future<Output = Result<Action, Error>>,
+{
+    let _running = context.metrics.begun(kind);
+    reconcile(object, Arc::clone(&context)).await
 }
 
 /// Runs a controller to its end, at most [`DRAIN_MAX`] after `stopping`. One whose watch has not listed anything yet

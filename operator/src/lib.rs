@@ -85,7 +85,12 @@ pub async fn run(
         Some(_) => Leadership::standby(),
         None => Leadership::alone(),
     });
-    let metrics = Arc::new(metrics::Metrics::new(Arc::clone(&leadership)));
+    let objects = metrics::Objects {
+        models: models.clone(),
+        tenants: tenants.clone(),
+        data_planes: data_planes.clone(),
+    };
+    let metrics = Arc::new(metrics::Metrics::new(Arc::clone(&leadership), objects));
     let keeper = client.clone();
     let client = gate::gated(client, Arc::clone(&leadership), Arc::clone(&metrics));
     let context = Arc::new(Context {

@@ -1,6 +1,8 @@
 //! Metrics. Labels come from closed lists: never a model, a tenant or the text of an error. DataPlanes have names,
 //! since they are few.
 
+mod objects;
+
 use std::{
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -18,6 +20,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+pub use objects::{ObjectState, Objects};
 
 use crate::lease::Leadership;
 
@@ -64,6 +68,11 @@ struct KindLabels {
     kind: Kind,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabels {
+    step: &'static str,
+}
+
 /// The one name among the labels: DataPlanes are few, and each has an alert of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PlaneLabels {
@@ -106,6 +115,8 @@ pub struct Metrics {
     reconciles: Family<ReconcileLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
     seconds: Family<KindLabels, Histogram>,
+    running: Family<KindLabels, Gauge>,
+    steps: Family<StepLabels, Histogram>,
     status_writes: Family<KindLabels, Counter>,
     requests: Family<VerbLabels, Counter>,
     repairs: Family<KindLabels, Counter>,
@@ -116,10 +127,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
-    pub fn new(leadership: Arc<Leadership>) -> Self {
+    /// All at zero. `objects` are counted whenever somebody asks.
+    pub fn new(leadership: Arc<Leadership>, objects: Objects) -> Self {
         let mut registry = Registry::with_prefix("operator");
         registry.register_collector(Box::new(IsLeader(leadership)));
+        registry.register_collector(Box::new(objects));
         let requests = Family::default();
         registry.register(
             "api_requests",
@@ -147,6 +159,23 @@ impl Metrics {
             "reconcile_duration_seconds",
             "Time of a reconcile by kind",
             seconds.clone(),
+        );
+        let running = Family::default();
+        registry.register(
+            "reconciles_running",
+            "Reconciles under way by kind",
+            running.clone(),
+        );
+        // An index of a large table takes as long as a statement may.
+        let steps = Family::<StepLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new([
+                0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1_200.0, 3_600.0,
+            ])
+        });
+        registry.register(
+            "migration_step_duration_seconds",
+            "Time of a step of a migration that was carried out",
+            steps.clone(),
         );
         let status_writes = Family::default();
         registry.register(
@@ -189,6 +218,8 @@ impl Metrics {
             reconciles,
             failures,
             seconds,
+            running,
+            steps,
             status_writes,
             requests,
             repairs,
@@ -206,6 +237,20 @@ impl Metrics {
             .inc();
         self.seconds
             .get_or_create(&KindLabels { kind })
+            .observe(took.as_secs_f64());
+    }
+
+    /// Counts a reconcile among those under way, until what is returned is dropped.
+    pub fn begun(&self, kind: Kind) -> Running {
+        let running = self.running.get_or_create_owned(&KindLabels { kind });
+        running.inc();
+        Running(running)
+    }
+
+    /// Counts a step of a migration, by its name.
+    pub fn stepped(&self, step: &'static str, took: Duration) {
+        self.steps
+            .get_or_create(&StepLabels { step })
             .observe(took.as_secs_f64());
     }
 
@@ -285,5 +330,14 @@ impl Metrics {
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
+    }
+}
+
+/// A reconcile under way.
+pub struct Running(Gauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -250,8 +250,12 @@ async fn converge(
             break;
         }
         finalizer::add(api, resource).await?;
+        let began = Instant::now();
         stopped = apply_next(plane, desired, rivals).await?;
         if let Done::Step(done) = &stopped {
+            if let Some(step) = done.steps.first() {
+                context.metrics.stepped(step.name(), began.elapsed());
+            }
             tell(resource, desired, done, context).await;
             if done.steps.first().is_some_and(Step::publishes) {
                 context.waiting.wake(&full_name(desired));

@@ -12,8 +12,15 @@ use kube::{
     },
 };
 use operator::{
-    Config, backoff::Backoff, config::CLASS_LABEL, context::Context, gate::gated,
-    lease::Leadership, metrics::Metrics, planes::Planes, waiting::Waiting,
+    Config,
+    backoff::Backoff,
+    config::CLASS_LABEL,
+    context::Context,
+    gate::gated,
+    lease::Leadership,
+    metrics::{Metrics, Objects},
+    planes::Planes,
+    waiting::Waiting,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -44,7 +51,13 @@ impl Script {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let leadership = Arc::new(leadership);
-        let metrics = Arc::new(Metrics::new(Arc::clone(&leadership)));
+        let (models, tenants, data_planes) = (listed(), listed(), listed());
+        let objects = Objects {
+            models: models.clone(),
+            tenants: tenants.clone(),
+            data_planes: data_planes.clone(),
+        };
+        let metrics = Arc::new(Metrics::new(Arc::clone(&leadership), objects));
         let server = server(Arc::clone(&asked), Arc::new(answer));
         let client = gated(server, Arc::clone(&leadership), Arc::clone(&metrics));
         let (planes, _) = Planes::new();
@@ -71,9 +84,9 @@ impl Script {
             planes,
             backoff: Backoff::default(),
             metrics,
-            models: listed(),
-            tenants: listed(),
-            data_planes: listed(),
+            models,
+            tenants,
+            data_planes,
             waiting,
             http: reqwest::Client::new(),
             leadership,
