@@ -43,8 +43,9 @@ test: ## every test, against the stack
 cluster: ## the chart on a Kubernetes node of this machine, as root: [KEEP=1]
 	@KEEP='$(KEEP)' e2e/cluster/run
 
-bench-operator: ## the operator's figures: [MODELS=1000 TENANTS=10000 ANALYTICS=0 PROFILE=release]
+bench-operator: ## the operator's figures: [MODELS=1000 TENANTS=10000 ROUNDS=3 ANALYTICS=0 PROFILE=release]
 	@. .stack/env && MODELS='$(or $(MODELS),1000)' TENANTS='$(or $(TENANTS),10000)' ANALYTICS='$(or $(ANALYTICS),0)' \
+	  ROUNDS='$(or $(ROUNDS),3)' \
 	  cargo test --locked --profile '$(or $(PROFILE),release)' -p operator --test main -- --ignored --exact --nocapture bench::bench
 lint: ## formatting, clippy, dependencies, generated files
 	@$(STACK) lint

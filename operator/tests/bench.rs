@@ -15,7 +15,7 @@ use operator::config::CLASS_LABEL;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::support::{World, in_world};
+use crate::support::{World, engine::Engine, in_world, world::env};
 
 /// Longest time for all of it to become ready.
 const PATIENCE: Duration = Duration::from_secs(3 * 3_600);
@@ -131,10 +131,63 @@ where
     }
 }
 
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// What of all figures is needed to read the others.
+async fn tell_of_machine(world: &World) {
+    let postgres: String = sqlx::query_scalar("select current_setting('server_version')")
+        .fetch_one(&world.admin)
+        .await
+        .unwrap();
+    let kubernetes = world.client.apiserver_version().await.unwrap().git_version;
+    let cores = std::thread::available_parallelism().unwrap();
+    let profile = if cfg!(debug_assertions) {
+        "dev"
+    } else {
+        "release"
+    };
+    println!(
+        "profile {profile}, {cores} cores, PostgreSQL {postgres}, Kubernetes {kubernetes}, load {}",
+        load()
+    );
+}
+
+/// Least, middle and most of some figures.
+fn spread(mut figures: Vec<f64>) -> String {
+    figures.sort_by(f64::total_cmp);
+    let (least, most) = (figures[0], figures[figures.len() - 1]);
+    let middle = figures[figures.len() / 2];
+    format!("{middle:.1} ({least:.1} to {most:.1} of {})", figures.len())
+}
+
+/// How many objects of a kind the operator says are ready.
+async fn ready(operator: &Operator, kind: &str) -> f64 {
+    operator
+        .sum(
+            &format!("operator_objects{{kind=\"{kind}\""),
+            "state=\"Ready\"",
+        )
+        .await
+}
+
 async fn story(world: &World) {
     world.stop().await;
     let (models, tenants) = (number("MODELS", 20), number("TENANTS", 100));
     let analytics = number("ANALYTICS", 0) != 0;
+    let rounds = number("ROUNDS", 3);
+    // Tenants leave roles and policies behind.
+    let engine = Engine::start().await;
+    for (secret, url) in [
+        ("clickhouse-admin", "CLICKHOUSE_FRONT_ADMIN_URL"),
+        ("clickhouse-gateway", "CLICKHOUSE_GATEWAY_URL"),
+        ("clickhouse-sink", "CLICKHOUSE_SINK_URL"),
+    ] {
+        world.secret(secret, &engine.at(&env(url))).await;
+    }
+    tell_of_machine(world).await;
     let fields: Vec<_> = (0..10)
         .map(|i| json!({"name": format!("f{i}"), "type": "text", "maxLength": 50}))
         .collect();
@@ -145,91 +198,113 @@ async fn story(world: &World) {
 
     let operator = Operator::start(world);
     let began = Instant::now();
-    apply_all(&world.models(), (0..models).map(model).collect()).await;
+    while ready(&operator, "DataPlane").await < 1.0 {
+        assert!(began.elapsed() < PATIENCE, "the DataPlane is not ready");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let began = Instant::now();
     apply_all(&world.tenants(), (0..tenants).map(tenant).collect()).await;
+    apply_all(&world.models(), (0..models).map(model).collect()).await;
     println!(
         "{all} objects created in {:.1} s",
         began.elapsed().as_secs_f64()
     );
-    let mut ready = 0;
-    while ready < all {
-        assert!(began.elapsed() < PATIENCE, "{ready} of {all} are ready");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let served = "select (select count(*) from platform.models where served) + (select count(*) from platform.tenants where served)";
-        ready = usize::try_from(world.number(served).await).unwrap();
-    }
-    let names = ListParams::default().labels(&format!("{CLASS_LABEL}={}", world.name));
-    let is_ready = |conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]| {
-        conditions
-            .iter()
-            .any(|c| c.type_ == "Ready" && c.status == "True")
-    };
-    loop {
-        let of_models = world.models().list(&names).await.unwrap().items;
-        let of_tenants = world.tenants().list(&names).await.unwrap().items;
-        let count = of_models
-            .iter()
-            .filter(|m| m.status.as_ref().is_some_and(|s| is_ready(&s.conditions)))
-            .count()
-            + of_tenants
-                .iter()
-                .filter(|t| t.status.as_ref().is_some_and(|s| is_ready(&s.conditions)))
-                .count();
-        if count == all {
-            break;
+    let mut told = Instant::now();
+    let mut ended = [None, None];
+    let kinds = [("ModuleModel", models), ("Tenant", tenants)];
+    while ended.contains(&None) {
+        for ((kind, count), ended) in kinds.iter().zip(&mut ended) {
+            let now = ready(&operator, kind).await;
+            if ended.is_none() && now >= f64::from(u32::try_from(*count).unwrap()) {
+                *ended = Some(began.elapsed().as_secs_f64());
+                println!("{count} {kind}s Ready after {:.1} s", ended.unwrap());
+            }
+            if told.elapsed() > Duration::from_secs(10) {
+                println!("{now} {kind}s after {:.0} s", began.elapsed().as_secs_f64());
+            }
         }
-        assert!(began.elapsed() < PATIENCE, "{count} of {all} are ready");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        if told.elapsed() > Duration::from_secs(10) {
+            told = Instant::now();
+        }
+        assert!(began.elapsed() < PATIENCE, "they do not become ready");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    println!(
-        "{models} ModuleModels and {tenants} Tenants all Ready after {:.1} s",
-        began.elapsed().as_secs_f64()
-    );
+    let revision = world
+        .number("select revision from platform.catalog_revision")
+        .await;
     let (now, highest) = operator.memory();
-    println!("resident memory {now} MiB, highest {highest} MiB");
+    println!(
+        "catalogue revision {revision}; resident memory {now} MiB, highest {highest} MiB; load {}",
+        load()
+    );
     operator.kill();
 
     // A new start reconciles everything once and finds nothing to do.
-    let began = Instant::now();
-    let operator = Operator::start(world);
-    let (mut first, target) = (None, f64::from(u32::try_from(all).unwrap()));
-    loop {
-        let done = operator.sum("operator_reconciles_total", "Unchanged").await
-            - operator.sum("operator_reconciles_total", "DataPlane").await;
-        if done > 0.0 && first.is_none() {
-            first = Some((Instant::now(), done));
+    let (mut restarts, mut rates) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for _ in 0..rounds {
+        let began = Instant::now();
+        let operator = Operator::start(world);
+        let mut seen = [None, None];
+        let mut done = [false, false];
+        while done.contains(&false) {
+            for (i, (kind, count)) in kinds.iter().enumerate() {
+                if done[i] || *count == 0 {
+                    done[i] = true;
+                    continue;
+                }
+                let labels = format!("operator_reconciles_total{{kind=\"{kind}\"");
+                let now = operator.sum(&labels, "Unchanged").await;
+                if now > 0.0 && seen[i].is_none() {
+                    seen[i] = Some((Instant::now(), now));
+                }
+                if now >= f64::from(u32::try_from(*count).unwrap()) {
+                    done[i] = true;
+                    let (at, before) = seen[i].unwrap();
+                    rates[i].push((now - before) / at.elapsed().as_secs_f64().max(0.05));
+                }
+            }
+            assert!(began.elapsed() < PATIENCE, "not steady");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        if done >= target {
-            let (at, before) = first.unwrap();
-            let seconds = at.elapsed().as_secs_f64().max(0.001);
-            println!(
-                "restart to steady state {:.1} s",
-                began.elapsed().as_secs_f64()
-            );
-            println!(
-                "no-op reconciles per second {:.0}",
-                (done - before) / seconds
-            );
-            break;
-        }
-        assert!(began.elapsed() < PATIENCE, "{done} of {all}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    let mut line = Vec::new();
-    for verb in ["Get", "Patch", "Post", "Put", "Delete"] {
-        let count = operator
-            .sum("operator_api_requests_total", &format!("\"{verb}\""))
+        restarts.push(began.elapsed().as_secs_f64());
+        let verb = async |verb| {
+            let verb = format!("\"{verb}\"");
+            operator.sum("operator_api_requests_total", &verb).await
+        };
+        let reads = verb("Get").await;
+        let mut writes = -operator
+            .sum("operator_status_writes_total", "DataPlane")
             .await;
-        line.push(format!("{verb} {:.4}", count / target));
+        for kind in ["Patch", "Post", "Put", "Delete"] {
+            writes += verb(kind).await;
+        }
+        let reconciles = operator.sum("operator_reconciles_total", "Unchanged").await;
+        println!(
+            "API server requests per no-op reconcile: {:.4} reads (lists, watches and Secrets), {writes} writes in all but for the DataPlane's status, {reconciles} reconciles",
+            reads / reconciles
+        );
+        let (now, highest) = operator.memory();
+        println!(
+            "resident memory {now} MiB, highest {highest} MiB; load {}",
+            load()
+        );
+        operator.kill();
     }
-    println!(
-        "API server requests per no-op reconcile: {}",
-        line.join(", ")
-    );
-    let (now, highest) = operator.memory();
-    println!("resident memory {now} MiB, highest {highest} MiB");
+    println!("restart to steady state {} s", spread(restarts));
+    for ((kind, count), rates) in kinds.iter().zip(rates) {
+        if *count > 0 {
+            println!("no-op reconciles of {kind}s per second {}", spread(rates));
+        }
+    }
 
+    let operator = Operator::start(world);
+    let began = Instant::now();
+    let names = ListParams::default().labels(&format!("{CLASS_LABEL}={}", world.name));
     delete_all(&world.models(), &names).await;
     delete_all(&world.tenants(), &names).await;
+    println!(
+        "all deleted, their data retained, after {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
     operator.kill();
 }

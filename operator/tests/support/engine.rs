@@ -37,9 +37,12 @@ impl Engine {
             let text = std::fs::read_to_string(state.join("secrets").join(name)).unwrap();
             text.trim().to_owned()
         };
-        // The stack's own front says where the binary is.
-        let pid = std::fs::read_to_string(state.join("run/clickhouse-front.pid")).unwrap();
-        let front = Command::new(format!("/proc/{}/exe", pid.trim()))
+        // The stack's own front says where the binary is, unless another one is to be tried.
+        let front = std::env::var("SEPTEM_FRONT_BINARY").unwrap_or_else(|_| {
+            let pid = std::fs::read_to_string(state.join("run/clickhouse-front.pid")).unwrap();
+            format!("/proc/{}/exe", pid.trim())
+        });
+        let front = Command::new(front)
             .env("SEPTEM_FRONT_LISTEN", format!("127.0.0.1:{port}"))
             .env("SEPTEM_FRONT_ENGINE", format!("127.0.0.1:{http}"))
             .env("SEPTEM_FRONT_ADMIN_PASSWORD", secret("clickhouse-admin"))
