@@ -34,6 +34,8 @@ pub enum ConditionType {
     RegistryWritten,
     /// The tenant's role and row policy are in ClickHouse.
     PoliciesApplied,
+    /// Each of the tenant's modules has a model that is served (leaves Ready alone: a tenant may come first).
+    ModulesServed,
 }
 
 impl ConditionType {
@@ -53,7 +55,13 @@ impl ConditionType {
             Self::Drifted => "Drifted",
             Self::RegistryWritten => "RegistryWritten",
             Self::PoliciesApplied => "PoliciesApplied",
+            Self::ModulesServed => "ModulesServed",
         }
+    }
+
+    /// Whether it tells something that Ready does not wait for.
+    pub fn leaves_ready_alone(self) -> bool {
+        matches!(self, Self::Drifted | Self::ModulesServed)
     }
 }
 
@@ -130,6 +138,8 @@ pub enum Reason {
     OutOfOrder,
     /// A migration file cannot be read.
     InvalidMigration,
+    /// No model of a module that is installed for a tenant is served.
+    ModuleNotFound,
     /// A ConfigMap that holds migration files is missing.
     ConfigMapNotFound,
     /// Existing rows are being brought to a new column.
@@ -183,6 +193,7 @@ impl Reason {
             Self::ChecksumMismatch => "ChecksumMismatch",
             Self::OutOfOrder => "OutOfOrder",
             Self::InvalidMigration => "InvalidMigration",
+            Self::ModuleNotFound => "ModuleNotFound",
             Self::ConfigMapNotFound => "ConfigMapNotFound",
             Self::Backfilling => "Backfilling",
             Self::WaitingForProxies => "WaitingForProxies",

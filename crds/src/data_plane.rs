@@ -4,7 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{module_model::NameRef, status::DriftStatus};
+use crate::{
+    module_model::{NAME_PATTERN, NameRef},
+    status::DriftStatus,
+};
 
 /// A name of a Kafka topic.
 pub const TOPIC_PATTERN: &str = "^[a-zA-Z0-9._-]+$";
@@ -65,11 +68,11 @@ pub const TOPIC_PATTERN: &str = "^[a-zA-Z0-9._-]+$";
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("(has(self.cdc) && has(self.cdc.topic) ? self.cdc.topic : '') == (has(oldSelf.cdc) && has(oldSelf.cdc.topic) ? oldSelf.cdc.topic : '')")
-        .message("is immutable").field_path(".cdc.topic")
+        .message("is immutable: another value takes another resource").field_path(".cdc.topic")
 )]
 pub struct DataPlaneSpec {
     /// The namespace of the Secrets.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
     pub secret_namespace: String,
     /// PostgreSQL, one login a role.
     pub postgres: PostgresSpec,

@@ -13,6 +13,10 @@ use crate::{
     status::{DriftStatus, MigrationsStatus, PlanStatus, RolloutStatus},
 };
 
+/// A name of an object of Kubernetes: letters, digits, dots and hyphens. It becomes a part of a request's path, and must
+/// not be able to say more than a name.
+pub const NAME_PATTERN: &str = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
+
 /// A length of time as text, such as `500ms`, `5s`, `10m`, `24h`.
 pub const DURATION_PATTERN: &str = "^[0-9]{1,9}(ms|s|m|h)$";
 
@@ -84,10 +88,10 @@ pub const DURATION_PATTERN: &str = "^[0-9]{1,9}(ms|s|m|h)$";
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.module == oldSelf.module").message("is immutable").field_path(".module"),
-    validation = Rule::new("self.model == oldSelf.model").message("is immutable").field_path(".model"),
+    validation = Rule::new("self.module == oldSelf.module").message("is immutable: another value takes another resource").field_path(".module"),
+    validation = Rule::new("self.model == oldSelf.model").message("is immutable: another value takes another resource").field_path(".model"),
     validation = Rule::new("has(self.dataPlaneRefs) == has(oldSelf.dataPlaneRefs) && (!has(self.dataPlaneRefs) || self.dataPlaneRefs == oldSelf.dataPlaneRefs)")
-        .message("is immutable").field_path(".dataPlaneRefs"),
+        .message("is immutable: another value takes another resource").field_path(".dataPlaneRefs"),
     validation = Rule::new("!(self.module in ['platform', 'public', 'information_schema', 'iam', 'cache', 'schema', 'auth', 'realtime']) && !self.module.startsWith('pg_') && !self.module.startsWith('septem')")
         .message("is reserved").field_path(".module"),
     validation = Rule::new("!(self.model in ['batch', 'analytics', 'restore'])").message("is reserved").field_path(".model"),
@@ -173,7 +177,7 @@ pub struct ModuleModelSpec {
     pub referenced_by: Vec<String>,
     /// The databases that get the table. Immutable.
     #[serde(default = "default_data_planes")]
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63), regex(pattern = NAME_PATTERN)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub data_plane_refs: Vec<String>,
     /// Whether changes to this resource wait; what is served stays served.
@@ -239,7 +243,7 @@ pub struct MigrationFilesSpec {
 #[serde(rename_all = "camelCase")]
 pub struct NameRef {
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    module_model::{DURATION_PATTERN, DeletionPolicy},
+    module_model::{DURATION_PATTERN, DeletionPolicy, NAME_PATTERN},
     status::ErasureStatus,
 };
 
@@ -75,10 +75,10 @@ pub enum TenantState {
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.tenantId == oldSelf.tenantId").message("is immutable").field_path(".tenantId"),
-    validation = Rule::new("self.slug == oldSelf.slug").message("is immutable").field_path(".slug"),
+    validation = Rule::new("self.tenantId == oldSelf.tenantId").message("is immutable: another value takes another resource").field_path(".tenantId"),
+    validation = Rule::new("self.slug == oldSelf.slug").message("is immutable: another value takes another resource").field_path(".slug"),
     validation = Rule::new("has(self.dataPlaneRef) == has(oldSelf.dataPlaneRef) && (!has(self.dataPlaneRef) || self.dataPlaneRef == oldSelf.dataPlaneRef)")
-        .message("is immutable").field_path(".dataPlaneRef"),
+        .message("is immutable: another value takes another resource").field_path(".dataPlaneRef"),
     validation = Rule::new("self.tenantId != '00000000-0000-0000-0000-000000000000'")
         .message("must not be nil").field_path(".tenantId")
 )]
@@ -118,7 +118,7 @@ pub struct TenantSpec {
     pub grace_period: Option<String>,
     /// The database that holds it. Immutable.
     #[serde(default = "default_data_plane")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
     pub data_plane_ref: String,
 }
 

@@ -9,6 +9,7 @@ mod faults;
 mod freshness;
 mod front_fence;
 mod front_policies;
+mod mistakes;
 mod openapi;
 mod refusals;
 mod road;

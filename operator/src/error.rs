@@ -2,7 +2,9 @@
 
 use crds::Reason;
 
-use crate::{clickhouse::ClickHouseError, connect::ConnectError, module_model::FileError};
+use crate::{
+    clickhouse::ClickHouseError, connect::ConnectError, module_model::FileError, telemetry::chain,
+};
 
 /// A reconcile that could not be carried out. What the author of a resource has to change is not among them: that
 /// is a [`crate::report::Refusal`], and an answer.
@@ -138,6 +140,39 @@ impl Error {
             Self::File(file) => file.reason(),
             Self::Superseded => Reason::Superseded,
             Self::Observed(_) => Reason::MigrationFailed,
+        }
+    }
+
+    /// The whole chain, and where to look when somebody has to.
+    pub fn told(&self) -> String {
+        let text = chain(self);
+        let Some(advice) = self.advice() else {
+            return text;
+        };
+        format!("{text}; {advice}")
+    }
+
+    /// Where to look, for what a wrong Secret causes as well as an engine that is away.
+    fn advice(&self) -> Option<&'static str> {
+        match (self, self.reason()) {
+            (Self::Postgres { source, .. }, Reason::DatabaseUnreachable) => {
+                let code = source.as_database_error().and_then(|e| e.code());
+                Some(match code {
+                    Some(code) if code.starts_with("28") => {
+                        "correct user and password in the Secret of spec.postgres.ownerSecretRef"
+                    }
+                    _ => {
+                        "see that PostgreSQL runs, and that the Secret of spec.postgres.ownerSecretRef names its host and port"
+                    }
+                })
+            }
+            (Self::ClickHouse { .. }, Reason::ClickHouseUnreachable) => Some(
+                "see that ClickHouse runs, and that the Secret of spec.clickhouse.adminSecretRef names its host and port",
+            ),
+            (Self::Connect { .. }, Reason::ConnectUnreachable) => Some(
+                "see that Kafka Connect runs, and that the Secret of spec.connect names its host and port",
+            ),
+            _ => None,
         }
     }
 

@@ -1,12 +1,13 @@
 //! Events on transitions. A reconcile that finds the same again says nothing.
 
+use crds::{ConditionType, Tenant};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Client, Resource,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use crate::telemetry::chain;
+use crate::{context::Context, telemetry::chain};
 
 /// Most bytes of a note (the API server refuses more than 1 kB).
 const NOTE_BYTES_MAX: usize = 1_000;
@@ -47,6 +48,24 @@ pub async fn publish_anew<K: Resource<DynamicType = ()>>(
     publish(&recorder(client.clone()), object, type_, reason, note).await;
 }
 
+/// Says which modules of a Tenant nobody has applied, when that is news. It is no warning: they may come next.
+pub async fn publish_missing_modules(
+    client: &Client,
+    tenant: &Tenant,
+    before: &[Condition],
+    after: &[Condition],
+) {
+    let kind = ConditionType::ModulesServed.as_str();
+    let missing = |conditions: &[Condition]| {
+        let found = conditions.iter().find(|c| c.type_ == kind);
+        found.filter(|c| c.status == "False").cloned()
+    };
+    let Some(now) = missing(after) else { return };
+    if missing(before).is_none_or(|was| was.message != now.message) {
+        publish_anew(client, tenant, EventType::Normal, &now.reason, &now.message).await;
+    }
+}
+
 /// What writes Events.
 pub fn recorder(client: Client) -> Recorder {
     let reporter = Reporter {
@@ -56,23 +75,25 @@ pub fn recorder(client: Client) -> Recorder {
     Recorder::new(client, reporter)
 }
 
-/// Says so when `Ready` changed its state or its reason.
+/// Says so when `Ready` changed its state or its reason; of a refusal, also when it is about something else by now.
 pub async fn publish_transition<K: Resource<DynamicType = ()>>(
-    recorder: &Recorder,
+    context: &Context,
     object: &K,
     before: &[Condition],
     after: &[Condition],
 ) {
     let ready = |conditions: &[Condition]| conditions.iter().find(|c| c.type_ == "Ready").cloned();
     let Some(now) = ready(after) else { return };
-    let known =
-        ready(before).is_some_and(|was| was.status == now.status && was.reason == now.reason);
-    if known {
-        return;
-    }
     let stalled = after
         .iter()
         .any(|c| c.type_ == "Stalled" && c.status == "True");
+    let known = ready(before).is_some_and(|was| {
+        let told = !stalled || was.message == now.message;
+        was.status == now.status && was.reason == now.reason && told
+    });
+    if known {
+        return;
+    }
     // What we wait for is not worth a warning while everything just starts.
     let patient = [
         "Progressing",
@@ -87,5 +108,10 @@ pub async fn publish_transition<K: Resource<DynamicType = ()>>(
     } else {
         EventType::Normal
     };
-    publish(recorder, object, type_, &now.reason, &now.message).await;
+    let (reason, note) = (&now.reason, &now.message);
+    if stalled {
+        publish_anew(&context.client, object, type_, reason, note).await;
+    } else {
+        publish(&context.recorder, object, type_, reason, note).await;
+    }
 }

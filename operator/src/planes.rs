@@ -207,7 +207,9 @@ impl Context {
         } else if exists.is_some() {
             format!("DataPlane {name} is not connected yet: its status says why")
         } else {
-            format!("there is no DataPlane {name} among those that this operator watches")
+            format!(
+                "there is no DataPlane {name} among those that this operator watches; create it, or name one that is there"
+            )
         }
     }
 
@@ -226,6 +228,21 @@ impl Context {
             if object.0.as_ref().is_ok_and(names) {
                 // Nobody listens any more while we shut down.
                 let _ = self.planes.models.send(ObjectRef::from_obj(&*object));
+            }
+        }
+    }
+
+    /// Reconciles every Tenant that has this module and has not been told that it is served.
+    pub fn wake_tenants_with(&self, module: &str) {
+        let kind = crds::ConditionType::ModulesServed.as_str();
+        let misses = |t: &Tenant| {
+            let conditions = t.status.iter().flat_map(|s| &s.conditions);
+            let told = conditions.filter(|c| c.type_ == kind && c.status == "True");
+            told.count() == 0 && t.spec.modules.iter().any(|name| name == module)
+        };
+        for object in self.tenants.state() {
+            if object.0.as_ref().is_ok_and(misses) {
+                let _ = self.planes.tenants.send(ObjectRef::from_obj(&*object));
             }
         }
     }

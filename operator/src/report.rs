@@ -133,7 +133,7 @@ pub fn conditions(
         Verdict::Looked(looked) => {
             let missing = looked
                 .iter()
-                .find(|s| s.state != State::True && s.condition != ConditionType::Drifted);
+                .find(|s| s.state != State::True && !s.condition.leaves_ready_alone());
             let (ready, reconciling) = match missing {
                 None => (
                     make(

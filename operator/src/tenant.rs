@@ -1,6 +1,7 @@
 //! The Reconciler of Tenants: fetch → validate → observe → build → apply → status.
 
 mod apply;
+mod definition;
 mod deletion;
 mod erase;
 mod observe;

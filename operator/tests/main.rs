@@ -22,3 +22,4 @@ mod schema;
 mod scripted;
 mod support;
 mod tenants;
+mod terminating;

@@ -458,6 +458,12 @@ fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str))
     if field.references.is_some() && field.field_type != FieldType::Uuid {
         report(format!("{path}.references"), "needs type uuid");
     }
+    // The document of a model is jsonb, which cannot hold it either.
+    let description = field.description.as_deref().unwrap_or_default();
+    if description.contains('\0') {
+        let nul = crate::value::ValueError::Nul.to_string();
+        report(format!("{path}.description"), &nul);
+    }
     let Some(default) = &field.default else {
         return;
     };

@@ -56,6 +56,11 @@ const ALLOWED: &[(&str, &str, Where)] = &[
     ("get", "configmaps", Ours),
     ("create", "configmaps", Ours),
     ("patch", "configmaps", Ours),
+    (
+        "get",
+        "customresourcedefinitions/tenants.data.septemcore.com",
+        All,
+    ),
 ];
 
 const FORBIDDEN: &[(&str, &str, Where)] = &[
@@ -104,6 +109,16 @@ const FORBIDDEN: &[(&str, &str, Where)] = &[
     ("list", "namespaces", All),
     ("list", "nodes", All),
     ("get", "customresourcedefinitions.apiextensions.k8s.io", All),
+    (
+        "get",
+        "customresourcedefinitions/modulemodels.data.septemcore.com",
+        All,
+    ),
+    (
+        "patch",
+        "customresourcedefinitions/tenants.data.septemcore.com",
+        All,
+    ),
     (
         "patch",
         "customresourcedefinitions.apiextensions.k8s.io",

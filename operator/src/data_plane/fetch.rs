@@ -129,10 +129,14 @@ impl Secrets {
             .await
             .map_err(Error::kubernetes("a Secret"))?;
         let data = secret
-            .ok_or_else(|| wrong("does not exist"))?
+            .ok_or_else(|| {
+                wrong("does not exist; create it in spec.secretNamespace, with the one key url")
+            })?
             .data
             .unwrap_or_default();
-        let bytes = data.get("url").ok_or_else(|| wrong("has no key url"))?;
+        let bytes = data.get("url").ok_or_else(|| {
+            wrong("has no key url; its one key is url, and it is read again within 10 seconds")
+        })?;
         let text = std::str::from_utf8(&bytes.0)
             .map_err(|_| wrong("key url is not text"))?
             .trim();
@@ -154,9 +158,9 @@ impl Secrets {
         };
         let login = Login::parse(text.expose_secret()).map_err(wrong)?;
         match role {
-            Some(role) if login.user != role => {
-                Err(wrong("key url has another user than the role it is for"))
-            }
+            Some(role) if login.user != role => Err(wrong(
+                "key url has another user than the role that it is for: septem_app, septem_cdc or septem_sink",
+            )),
             _ => Ok(login),
         }
     }
@@ -194,7 +198,9 @@ impl Secrets {
             decode(url.password().unwrap_or_default())?,
         );
         if user.is_some_and(|user| user != login) {
-            return Err(wrong("key url has another user than the one it is for"));
+            return Err(wrong(
+                "key url has another user than the one that it is for: septem_gateway or septem_sink",
+            ));
         }
         // Credentials travel as a header, never in a URL that might be logged.
         let _ = url.set_username("");

@@ -27,7 +27,6 @@ use crate::{
     planes::{Entry, NotReady},
     postgres::bootstrap,
     report::Stage,
-    telemetry::chain,
     tenant,
 };
 
@@ -90,7 +89,7 @@ pub(super) async fn look(
             note_away(resource, entry, context, Some(&error));
             found
                 .stages
-                .push(Stage::missing(schema, error.reason(), chain(&error)));
+                .push(Stage::missing(schema, error.reason(), error.told()));
             let unchecked = Stage {
                 condition: ConditionType::Drifted,
                 state: State::Unknown,
@@ -144,7 +143,7 @@ pub(super) async fn look(
         Ok((_, connector)) => connector.capture.clone(),
         Err(error) => Capture::Stopped {
             reason: error.reason(),
-            message: chain(error),
+            message: error.told(),
         },
     };
     tell_models(resource, &plane, &capture_now, entry, memory, context);
@@ -204,7 +203,7 @@ fn note(found: &mut Found, kind: ConditionType, message: &str, result: Result<()
         Err(error) => {
             found
                 .stages
-                .push(Stage::missing(kind, error.reason(), chain(&error)));
+                .push(Stage::missing(kind, error.reason(), error.told()));
             found.error.get_or_insert(error);
         }
     }
@@ -306,7 +305,7 @@ fn note_away(resource: &DataPlane, entry: &Entry, context: &Context, error: Opti
     let name = resource.name_any();
     let away = error.map(|error| NotReady {
         reason: error.reason(),
-        message: format!("DataPlane {name}: {}", chain(error)),
+        message: format!("DataPlane {name}: {}", error.told()),
     });
     if entry.away(away) {
         context.wake_models_of(&name);

@@ -64,7 +64,7 @@ impl Files {
             Fetched::Files(fetched) => files.files = fetched,
             Fetched::Missing(name) => {
                 let message = format!(
-                    "spec.migrations.files: there is no ConfigMap {name} in namespace {}",
+                    "spec.migrations.files: there is no ConfigMap {name} in namespace {}; create it, and it is found within 15 seconds",
                     desired.namespace
                 );
                 return Ok(Read::Missing(Stage::missing(

@@ -85,13 +85,7 @@ pub async fn reconcile(
     if after != before {
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::ModuleModel);
-        events::publish_transition(
-            &context.recorder,
-            resource,
-            &before.conditions,
-            &after.conditions,
-        )
-        .await;
+        events::publish_transition(&context, resource, &before.conditions, &after.conditions).await;
     }
     context
         .metrics
@@ -259,6 +253,7 @@ async fn converge(
             tell(resource, desired, done, context).await;
             if done.steps.first().is_some_and(Step::publishes) {
                 context.waiting.wake(&full_name(desired));
+                context.wake_tenants_with(desired.model.name().module.as_str());
             }
         }
         found = look_now(plane, desired).await?;

@@ -58,11 +58,13 @@ pub(super) fn missing_references(
         let (reason, message) = match known {
             true => (
                 Reason::ReferenceNotReady,
-                format!("{path}: {full} is not applied yet"),
+                format!(
+                    "{path}: {full} is not applied yet; this goes on by itself when it is, and its status says what it waits for"
+                ),
             ),
             false => (
                 Reason::ReferenceNotFound,
-                format!("{path}: there is no ModuleModel {full}"),
+                format!("{path}: there is no ModuleModel {full}; apply it, or correct the name"),
             ),
         };
         let stage = Stage::missing(ConditionType::SchemaApplied, reason, message);

@@ -103,7 +103,7 @@ pub fn validate(resource: &ModuleModel) -> Result<Desired, Refusal> {
         namespace,
         uid: resource.uid().unwrap_or_default(),
         timeouts: timeouts_of(spec)?,
-        file_maps: file_maps_of(spec),
+        file_maps: file_maps_of(spec)?,
         policy: policy_of(spec),
         renamed: renamed_of(spec)?,
         drift_interval: drift_interval_of(spec)?,
@@ -373,9 +373,20 @@ fn scalar_of(items: ItemTypeName) -> ScalarType {
     }
 }
 
-fn file_maps_of(spec: &ModuleModelSpec) -> Vec<String> {
+/// The names become parts of requests' paths: what is no name of an object is refused, whatever the CRD says of it.
+fn file_maps_of(spec: &ModuleModelSpec) -> Result<Vec<String>, Refusal> {
+    let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
     let files = spec.migrations.iter().flat_map(|m| &m.files);
-    files.map(|f| f.config_map_ref.name.clone()).collect()
+    let name = |(i, file): (usize, &module_model::MigrationFilesSpec)| {
+        let name = &file.config_map_ref.name;
+        let is_name = name.bytes().all(is_part) && !name.starts_with('.') && !name.is_empty();
+        let path = || format!("spec.migrations.files[{i}].configMapRef.name");
+        match is_name {
+            true => Ok(name.clone()),
+            false => Err(invalid(&path(), "is not the name of a ConfigMap")),
+        }
+    };
+    files.enumerate().map(name).collect()
 }
 
 fn timeouts_of(spec: &ModuleModelSpec) -> Result<Timeouts, Refusal> {

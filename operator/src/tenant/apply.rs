@@ -38,13 +38,13 @@ pub fn check_conflicts(desired: &Desired, observed: &Observed, gone: bool) -> Re
     let other = |row: &&ObservedTenant| row.served && row.resource_uid != desired.uid && !gone;
     if let Some(row) = observed.row.as_ref().filter(other) {
         return conflict(format!(
-            "spec.tenantId: {} belongs to Tenant {}",
+            "spec.tenantId: {} belongs to Tenant {}; delete this resource, and apply it with an id of its own",
             desired.id, row.resource
         ));
     }
     match &observed.slug_taken_by {
         Some(other) => conflict(format!(
-            "spec.slug: {} belongs to Tenant {other}",
+            "spec.slug: {} belongs to Tenant {other}; delete this resource, and apply it with a slug of its own",
             desired.slug
         )),
         None => Ok(()),

@@ -13,6 +13,7 @@ use kube::{
 };
 
 use super::{
+    definition::is_terminating,
     erase::{Progress, begin, carry_on, finish, of_resource},
     reconcile::{STAGES, remove},
     validate::grace_period,
@@ -25,6 +26,7 @@ use crate::{
     metrics::Kind,
     plane::Plane,
     report::{self, Stage, Verdict, conditions},
+    telemetry::chain,
 };
 
 /// Between two looks at what an erasure waits for.
@@ -42,6 +44,10 @@ pub(super) async fn erase_away(
         Ok(plane) => plane,
         // Its connection triggers this again.
         Err(_) if context.is_starting(name) => return Ok(Action::requeue(LOOK_INTERVAL)),
+        // An erasure that had begun is carried on without the resource.
+        Err(_) if is_terminating(context).await.unwrap_or(false) => {
+            return remove(api, resource, context).await;
+        }
         Err(away) => {
             let message = format!(
                 "{}. If it is gone for good, remove the finalizer by hand: what is left there then stays",
@@ -55,9 +61,21 @@ pub(super) async fn erase_away(
     };
     let begun = match of_resource(&plane, &uid).await? {
         Some(erasure) => Some(erasure),
-        None => match grace_left(resource) {
-            Some(left) => return wait_out(api, resource, context, &plane, &uid, left).await,
-            None => begin(&plane, &uid).await?,
+        None => match (is_terminating(context).await, grace_left(resource)) {
+            (Ok(true), _) => {
+                let name = resource.name_any();
+                tracing::warn!(name, "the CRD of Tenants is being deleted: data retained");
+                return remove(api, resource, context).await;
+            }
+            (Err(error), _) => {
+                let message = cannot_tell(&error);
+                tell(api, resource, context, at(ErasureStep::Waiting), message).await?;
+                return Err(error);
+            }
+            (Ok(false), Some(left)) => {
+                return wait_out(api, resource, context, &plane, &uid, left).await;
+            }
+            (Ok(false), None) => begin(&plane, &uid).await?,
         },
     };
     let Some(erasure) = begun else {
@@ -98,6 +116,15 @@ pub(super) async fn erase_away(
     finalizer::remove(api, resource).await?;
     context.backoff.succeeded(&uid);
     Ok(Action::await_change())
+}
+
+/// Nothing is erased while the API server does not tell whose deletion this is.
+fn cannot_tell(error: &Error) -> String {
+    format!(
+        "nothing is erased before the API server tells whether the CRD of Tenants is being deleted as well, which would \
+         retain the data: {}; the operator needs the verb get of that CRD",
+        chain(error)
+    )
 }
 
 /// What is left of `spec.gracePeriod`; none when it is over. A spec that was never accepted has none.
@@ -157,12 +184,6 @@ async fn tell(
     }
     report::write_status(api, &resource.name_any(), &after).await?;
     context.metrics.status_written(Kind::Tenant);
-    events::publish_transition(
-        &context.recorder,
-        resource,
-        &before.conditions,
-        &after.conditions,
-    )
-    .await;
+    events::publish_transition(context, resource, &before.conditions, &after.conditions).await;
     Ok(())
 }

@@ -21,6 +21,8 @@ pub struct Observed {
     pub erased_by: Option<String>,
     /// Modules installed for it.
     pub modules: BTreeSet<String>,
+    /// Those of them that have a model that is served.
+    pub modules_served: BTreeSet<String>,
     /// Whether it has the built-in role `admin`.
     pub has_admin_role: bool,
     /// Users that hold that role.
@@ -56,6 +58,8 @@ select json_build_object(
   'slug_taken_by', (select resource from platform.tenants t where t.slug = q.slug and tenant_id <> q.id),
   'erased_by', (select resource from platform.erased_tenants where tenant_id = q.id),
   'modules', (select coalesce(json_agg(module), '[]') from platform.tenant_modules where tenant_id = q.id),
+  'modules_served', (select coalesce(json_agg(distinct i.module), '[]') from platform.tenant_modules i
+    join platform.models m on m.module = i.module and m.served where i.tenant_id = q.id),
   'has_admin_role', exists (select from platform.roles where tenant_id = q.id and name = 'admin' and built_in),
   'admins', (
     select coalesce(json_agg(u.user_id), '[]') from platform.user_roles u

@@ -34,9 +34,10 @@ use crate::{
 };
 
 /// The stages of a Tenant, in order.
-pub(super) const STAGES: [ConditionType; 2] = [
+pub(super) const STAGES: [ConditionType; 3] = [
     ConditionType::RegistryWritten,
     ConditionType::PoliciesApplied,
+    ConditionType::ModulesServed,
 ];
 
 /// Brings one tenant to what its resource says.
@@ -87,8 +88,9 @@ pub async fn reconcile(
     if after != before {
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::Tenant);
-        events::publish_transition(
-            &context.recorder,
+        events::publish_transition(&context, resource, &before.conditions, &after.conditions).await;
+        events::publish_missing_modules(
+            &context.client,
             resource,
             &before.conditions,
             &after.conditions,
@@ -184,11 +186,14 @@ fn was_whole(resource: &Tenant) -> bool {
     let status = resource.status.as_ref();
     status.is_some_and(|status| {
         status.observed_generation == resource.metadata.generation
-            && STAGES.iter().all(|stage| {
-                let is = |c: &&Condition| c.type_ == stage.as_str();
-                let found = status.conditions.iter().find(is);
-                found.is_some_and(|c| c.status == "True")
-            })
+            && STAGES
+                .iter()
+                .filter(|s| !s.leaves_ready_alone())
+                .all(|stage| {
+                    let is = |c: &&Condition| c.type_ == stage.as_str();
+                    let found = status.conditions.iter().find(is);
+                    found.is_some_and(|c| c.status == "True")
+                })
     })
 }
 
@@ -273,7 +278,22 @@ fn stages(desired: &Desired, registry: &Observed, policies: &ObservedPolicies) -
             "role or row policy are missing",
         )
     };
-    vec![written, applied]
+    vec![written, applied, modules(desired, registry)]
+}
+
+/// Modules that nobody has applied a model of: they may still come, or the name is wrong.
+fn modules(desired: &Desired, registry: &Observed) -> Stage {
+    let kind = ConditionType::ModulesServed;
+    let missing = desired.modules.difference(&registry.modules_served);
+    let missing: Vec<_> = missing.map(String::as_str).collect();
+    if missing.is_empty() {
+        return Stage::reached(kind, "every module has a model that is served");
+    }
+    let message = format!(
+        "spec.modules: there is no ModuleModel of {}; apply one, or correct the name",
+        missing.join(", ")
+    );
+    Stage::missing(kind, Reason::ModuleNotFound, message)
 }
 
 /// Shuts the tenant out and lets the resource go; its data stays.

@@ -38,6 +38,16 @@ fn what_cannot_be_accepted_is_refused_by_its_path() {
             "spec.tenantId: ",
         ),
         (
+            json!({"displayName": "a\0b"}),
+            Reason::InvalidModel,
+            "spec.displayName: ",
+        ),
+        (
+            json!({"admins": ["ada", "\0"]}),
+            Reason::InvalidModel,
+            "spec.admins[1]: ",
+        ),
+        (
             json!({"modules": ["crm", "a__b"]}),
             Reason::InvalidModel,
             "spec.modules[1]: ",
@@ -67,6 +77,7 @@ fn a_registry_that_says_the_same_is_left_alone() {
         }),
         slug_taken_by: None,
         modules: desired.modules.clone(),
+        modules_served: desired.modules.clone(),
         has_admin_role: true,
         admins: desired.admins.clone(),
     };

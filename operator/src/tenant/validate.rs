@@ -77,6 +77,16 @@ pub fn validate(resource: &Tenant) -> Result<Desired, Refusal> {
         let why = "is not a duration such as 24h";
         return Err(invalid("spec.gracePeriod".into(), why.into()));
     }
+    let admins = spec.admins.iter().enumerate();
+    let admins = admins.map(|(i, admin)| (format!("spec.admins[{i}]"), admin));
+    let name = spec.display_name.iter();
+    let texts = admins.chain(name.map(|name| ("spec.displayName".to_owned(), name)));
+    for (path, text) in texts {
+        if text.contains('\0') {
+            let why = "contains the character U+0000, which PostgreSQL cannot hold";
+            return Err(invalid(path, why.into()));
+        }
+    }
     let mut modules = BTreeSet::new();
     for (i, module) in spec.modules.iter().enumerate() {
         let ident: Ident = module

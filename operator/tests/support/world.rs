@@ -213,6 +213,11 @@ impl World {
 
     /// Starts it with another configuration.
     pub fn start_with(&self, change: impl FnOnce(&mut Config)) {
+        self.start_through(self.client.clone(), change);
+    }
+
+    /// Starts it with that client of the API server.
+    pub fn start_through(&self, client: Client, change: impl FnOnce(&mut Config)) {
         let mut config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             data_planes: Vec::new(),
@@ -227,7 +232,7 @@ impl World {
         change(&mut config);
         let stop = CancellationToken::new();
         let stopping = stop.clone().cancelled_owned();
-        let task = tokio::spawn(operator::run(self.client.clone(), config, stopping));
+        let task = tokio::spawn(operator::run(client, config, stopping));
         *self.operator.lock().unwrap() = Some(Operator { stop, task });
     }
 

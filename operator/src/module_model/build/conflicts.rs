@@ -28,7 +28,7 @@ pub(super) fn check(desired: &Desired, observed: &Observed, rivals: Rivals) -> R
         .filter(|n| **n != desired.namespace)
     {
         return conflict(format!(
-            "spec.module: module {module} was first claimed by namespace {namespace}"
+            "spec.module: module {module} was first claimed by namespace {namespace}; apply its models there, or give yours a module of its own"
         ));
     }
     if let Some(published) = &observed.published {
@@ -36,7 +36,7 @@ pub(super) fn check(desired: &Desired, observed: &Observed, rivals: Rivals) -> R
             published.served && published.resource_uid != desired.uid && rivals == Rivals::Exist;
         if taken {
             return conflict(format!(
-                "spec.model: {module}.{model} belongs to ModuleModel {}",
+                "spec.model: {module}.{model} belongs to ModuleModel {}; delete this resource, or delete that one if this one is to take its table over",
                 published.resource
             ));
         }
