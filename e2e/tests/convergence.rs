@@ -60,6 +60,15 @@ async fn an_operator_that_starts_again_changes_nothing_and_goes_on_working() -> 
         let tenant = scene.tenant("a").await?;
         let notes = json!({"fields": [{"name": "text", "type": "text"}]});
         scene.apply_model("notes", notes.clone()).await?;
+        // The tenant is told of its module a moment later.
+        let told = format!("tn/{}-a", scene.module);
+        let wait = [
+            "wait",
+            &told,
+            "--for=condition=ModulesServed",
+            "--timeout=60s",
+        ];
+        kubectl::succeed(&wait, None).await?;
         unchanged_by(scene, "restart").await?;
         unchanged_by(scene, "kill").await?;
         // It works: another model becomes Ready and is served.

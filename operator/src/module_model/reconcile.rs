@@ -210,6 +210,8 @@ async fn converge(
     let changed = !plan.is_empty() || !files.are_done();
     let mut stopped = Done::Nothing;
     let mut ran = files.are_done();
+    // `resource` is as it was before: asked for twice, the finalizer would be a conflict.
+    let mut held = false;
     for _ in 0..STEPS_MAX {
         facts.looked(&found, &plan);
         // An open fence is closed first, and nobody is asked.
@@ -220,7 +222,7 @@ async fn converge(
         match permit(desired, &found.observed, proposal) {
             Permit::Granted => {}
             Permit::Begin(approved) => {
-                finalizer::add(api, resource).await?;
+                hold(api, resource, &mut held).await?;
                 approval::begin(plane, desired, rivals, &files, &approved).await?;
                 found = look_now(plane, desired).await?;
                 plan = found.plan(plane, desired, rivals)?;
@@ -243,7 +245,7 @@ async fn converge(
         if plan.is_empty() {
             break;
         }
-        finalizer::add(api, resource).await?;
+        hold(api, resource, &mut held).await?;
         let began = Instant::now();
         stopped = apply_next(plane, desired, rivals).await?;
         if let Done::Step(done) = &stopped {
@@ -277,6 +279,19 @@ async fn converge(
         stages.insert(0, waiting);
     }
     Ok(End::looked(stages, changed))
+}
+
+/// Our finalizer, before the first thing that is done.
+async fn hold(
+    api: &Api<ModuleModel>,
+    resource: &ModuleModel,
+    held: &mut bool,
+) -> Result<(), Error> {
+    if !*held {
+        finalizer::add(api, resource).await?;
+        *held = true;
+    }
+    Ok(())
 }
 
 /// Whether nothing is left but to wait for proxies and to remove what they do not use any more.
