@@ -42,8 +42,9 @@ impl Default for Timeouts {
 /// An open transaction as the owner, alone in this database, and only while no newer operator has come.
 ///
 /// It has a connection of its own: when it is dropped the connection closes, the server rolls back and the lock is
-/// free, whatever the moment. After a commit the connection is kept for the next one, without the lock. The epoch's row is held FOR SHARE until the end, so a successor waits for us, and calls
-/// of ClickHouse and Connect made meanwhile are fenced too.
+/// free, whatever the moment. After a commit the connection is kept for the next one, without the lock. The epoch's row is
+/// held FOR SHARE until the end, so a successor waits for us, and calls of ClickHouse and Connect made meanwhile are
+/// fenced too.
 pub struct Fenced {
     conn: PgConnection,
     epoch: i64,
