@@ -90,13 +90,13 @@ pub fn permit(desired: &Desired, observed: &Observed, proposal: Option<Proposal>
 
 /// Whether every change of a plan was approved, asked again under the lock.
 pub fn covers(desired: &Desired, observed: &Observed, plan: &Plan) -> bool {
+    if desired.approval == Approval::Auto || !plan.repaired.is_empty() {
+        return true;
+    }
     let Some(proposal) = Proposal::new(desired, observed, None, plan, &[]) else {
         return true;
     };
-    let approved = || running(desired, observed);
-    desired.approval == Approval::Auto
-        || !plan.repaired.is_empty()
-        || approved().is_some_and(|a| proposal.first_beyond(&a.statements).is_none())
+    running(desired, observed).is_some_and(|a| proposal.first_beyond(&a.statements).is_none())
 }
 
 /// The plan that is being carried out. Another wish, or another name in `approvedPlan`, and it is not any more.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crds::{ConditionType, ModuleModel, Reason};
+use crds::{ConditionType, ModuleModel, Reason, module_model::Approval};
 use kube::{
     Api, ResourceExt as _,
     runtime::{controller::Action, events::EventType, reflector::ObjectRef},
@@ -215,7 +215,8 @@ async fn converge(
     for _ in 0..STEPS_MAX {
         facts.looked(&found, &plan);
         // An open fence is closed first, and nobody is asked.
-        let proposal = match plan.repaired.is_empty() {
+        let asks = desired.approval == Approval::Manual && plan.repaired.is_empty();
+        let proposal = match asks {
             true => Proposal::of(desired, &found, &plan, &files),
             false => None,
         };
