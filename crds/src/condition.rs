@@ -128,6 +128,8 @@ pub enum Reason {
     Reconciled,
     /// Being deleted.
     Deleting,
+    /// Something else needs what is to be deleted.
+    DeletionBlocked,
     /// `approval: Manual`, and nobody has approved the plan yet.
     ApprovalPending,
     /// The approved plan was made for another state of the database.
@@ -188,6 +190,7 @@ impl Reason {
             Self::NotStalled => "NotStalled",
             Self::Reconciled => "Reconciled",
             Self::Deleting => "Deleting",
+            Self::DeletionBlocked => "DeletionBlocked",
             Self::ApprovalPending => "ApprovalPending",
             Self::PlanOutdated => "PlanOutdated",
             Self::ChecksumMismatch => "ChecksumMismatch",

@@ -126,7 +126,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
             }
             spec(json!({"fields": [field]}))
         };
-        let destructive = json!({"policy": {"allowDestructive": true}});
         let cases = [
             (
                 with_field(json!({"name": "v", "type": "vector", "dimension": 3})),
@@ -166,10 +165,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
             (
                 spec(json!({"limits": {"maxDepth": 2}})),
                 "spec.limits.maxDepth",
-            ),
-            (
-                spec(json!({"deletionPolicy": "Delete", "migrations": destructive})),
-                "spec.deletionPolicy",
             ),
             (
                 spec(json!({"referencedBy": ["other"]})),

@@ -14,6 +14,7 @@ pub mod connect;
 pub mod context;
 pub mod controllers;
 pub mod data_plane;
+mod definition;
 mod digest;
 pub mod error;
 pub mod events;

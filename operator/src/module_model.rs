@@ -3,6 +3,7 @@
 mod apply;
 mod approval;
 mod build;
+mod deletion;
 mod drift;
 mod files;
 mod observe;
@@ -14,6 +15,7 @@ mod validate;
 mod withdraw;
 
 pub use build::{Drift, Lock, Phase, Plan, Proof, Statement, Step, build};
+pub use deletion::carry_on_absent;
 pub use files::{FileError, waits_for_tenants};
 pub use observe::{Observed, ObservedAnalytics, observe, observe_analytics};
 pub use reconcile::{on_error, reconcile};

@@ -1,7 +1,6 @@
 //! The Reconciler of Tenants: fetch → validate → observe → build → apply → status.
 
 mod apply;
-mod definition;
 mod deletion;
 mod erase;
 mod observe;

@@ -8,6 +8,7 @@
 
 mod approval;
 mod bench;
+mod deletion;
 mod drift;
 mod erasure;
 mod failpoints;

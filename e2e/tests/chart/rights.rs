@@ -61,6 +61,11 @@ const ALLOWED: &[(&str, &str, Where)] = &[
         "customresourcedefinitions/tenants.data.septemcore.com",
         All,
     ),
+    (
+        "get",
+        "customresourcedefinitions/modulemodels.data.septemcore.com",
+        All,
+    ),
 ];
 
 const FORBIDDEN: &[(&str, &str, Where)] = &[
@@ -111,7 +116,7 @@ const FORBIDDEN: &[(&str, &str, Where)] = &[
     ("get", "customresourcedefinitions.apiextensions.k8s.io", All),
     (
         "get",
-        "customresourcedefinitions/modulemodels.data.septemcore.com",
+        "customresourcedefinitions/dataplanes.data.septemcore.com",
         All,
     ),
     (

@@ -405,6 +405,7 @@ async fn withdraw_absent(
     memory.absent_looked = Some(now);
     let models = module_model::withdraw_absent(plane, || uids(&context.models)).await?;
     let tenants = tenant::withdraw_absent(plane, || uids(&context.tenants)).await?;
+    module_model::carry_on_absent(plane, || uids(&context.models)).await?;
     tenant::carry_on_absent(plane, || uids(&context.tenants)).await?;
     if models + tenants > 0 {
         tracing::warn!(

@@ -30,6 +30,8 @@ pub struct Observed {
     pub published: Option<ObservedModel>,
     /// Columns that are ours, dropped ones included.
     pub ledger: Vec<LedgerColumn>,
+    /// The resource with which a model of this name is being deleted.
+    pub deleted_with: Option<String>,
     /// The plan that was approved last, if any was.
     pub approved: Option<ApprovedPlan>,
     /// Proxies and sinks that still use a revision before the one that published the model last.
@@ -256,6 +258,7 @@ select json_build_object(
       'requiring', requiring,
       'dropped', dropped_at is not null) order by name), '[]')
     from platform.model_columns where module = $1 and model = $2),
+  'deleted_with', (select resource from platform.deleted_models where module = $1 and model = $2),
   'approved', (
     select json_build_object('hash', hash, 'desired', desired, 'statements', statements, 'ended', ended_at is not null)
     from platform.plans_begun where module = $1 and model = $2),

@@ -15,6 +15,7 @@ use super::{
     apply::{Done, Look, Stop, apply_next, look},
     approval::{self, Permit, Proposal, permit},
     build::{Phase, Plan, Rivals, Step},
+    deletion::delete_away,
     drift,
     files::{Files, Read, waits_for_tenants},
     references::{Missing, missing_references},
@@ -390,6 +391,10 @@ async fn remove(
     context: &Context,
 ) -> Result<Action, Error> {
     let uid = resource.uid().unwrap_or_default();
+    if !delete_away(api, resource, context).await? {
+        context.backoff.succeeded(&uid);
+        return Ok(Action::requeue(outcome::SOON));
+    }
     let waited = finalizer::has_waited(resource);
     for name in refs(resource) {
         let plane = context.plane(name).ok();

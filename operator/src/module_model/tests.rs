@@ -97,7 +97,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
         ("", "cache", json!({"ttl": "5s"}), "spec.cache.ttl"),
         ("", "realtime", json!(true), "spec.realtime"),
         ("", "limits", json!({"maxDepth": 2}), "spec.limits.maxDepth"),
-        ("", "deletionPolicy", json!("Delete"), "spec.deletionPolicy"),
         ("", "referencedBy", json!(["hr"]), "spec.referencedBy"),
     ];
     for (parent, key, value, path) in cases {
@@ -318,6 +317,7 @@ pub(super) fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics)
                 ..LedgerColumn::default()
             })
             .collect(),
+        deleted_with: None,
         approved: None,
         waiting_for: Vec::new(),
         unsynced: BTreeSet::new(),

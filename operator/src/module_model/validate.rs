@@ -8,7 +8,7 @@ use std::{
 use crds::{
     ModuleModel, ModuleModelSpec, Reason,
     field::{FieldSpec, FieldTypeName, ItemTypeName, OnDelete},
-    module_model::{self, Approval, DeletionPolicy, DriftPolicy, HookSpec},
+    module_model::{self, Approval, DriftPolicy, HookSpec},
 };
 use kube::ResourceExt as _;
 use model::{
@@ -194,10 +194,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
     refuse(
         spec.limits.as_ref().is_some_and(|l| l.max_depth.is_some()),
         "spec.limits.maxDepth",
-    );
-    refuse(
-        spec.deletion_policy == DeletionPolicy::Delete,
-        "spec.deletionPolicy",
     );
     refuse(!spec.referenced_by.is_empty(), "spec.referencedBy");
     paths

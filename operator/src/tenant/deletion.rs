@@ -13,7 +13,6 @@ use kube::{
 };
 
 use super::{
-    definition::is_terminating,
     erase::{Progress, begin, carry_on, finish, of_resource},
     reconcile::{STAGES, remove},
     validate::grace_period,
@@ -21,12 +20,12 @@ use super::{
 };
 use crate::{
     context::Context,
+    definition::{cannot_tell, is_terminating},
     error::Error,
     events, finalizer,
     metrics::Kind,
     plane::Plane,
     report::{self, Stage, Verdict, conditions},
-    telemetry::chain,
 };
 
 /// Between two looks at what an erasure waits for.
@@ -45,7 +44,7 @@ pub(super) async fn erase_away(
         // Its connection triggers this again.
         Err(_) if context.is_starting(name) => return Ok(Action::requeue(LOOK_INTERVAL)),
         // An erasure that had begun is carried on without the resource.
-        Err(_) if is_terminating(context).await.unwrap_or(false) => {
+        Err(_) if is_terminating::<Tenant>(context).await.unwrap_or(false) => {
             return remove(api, resource, context).await;
         }
         Err(away) => {
@@ -61,14 +60,17 @@ pub(super) async fn erase_away(
     };
     let begun = match of_resource(&plane, &uid).await? {
         Some(erasure) => Some(erasure),
-        None => match (is_terminating(context).await, grace_left(resource)) {
+        None => match (
+            is_terminating::<Tenant>(context).await,
+            grace_left(resource),
+        ) {
             (Ok(true), _) => {
                 let name = resource.name_any();
                 tracing::warn!(name, "the CRD of Tenants is being deleted: data retained");
                 return remove(api, resource, context).await;
             }
             (Err(error), _) => {
-                let message = cannot_tell(&error);
+                let message = cannot_tell::<Tenant>(&error);
                 tell(api, resource, context, at(ErasureStep::Waiting), message).await?;
                 return Err(error);
             }
@@ -116,15 +118,6 @@ pub(super) async fn erase_away(
     finalizer::remove(api, resource).await?;
     context.backoff.succeeded(&uid);
     Ok(Action::await_change())
-}
-
-/// Nothing is erased while the API server does not tell whose deletion this is.
-fn cannot_tell(error: &Error) -> String {
-    format!(
-        "nothing is erased before the API server tells whether the CRD of Tenants is being deleted as well, which would \
-         retain the data: {}; the operator needs the verb get of that CRD",
-        chain(error)
-    )
 }
 
 /// What is left of `spec.gracePeriod`; none when it is over. A spec that was never accepted has none.

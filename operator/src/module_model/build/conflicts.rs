@@ -31,6 +31,11 @@ pub(super) fn check(desired: &Desired, observed: &Observed, rivals: Rivals) -> R
             "spec.module: module {module} was first claimed by namespace {namespace}; apply its models there, or give yours a module of its own"
         ));
     }
+    if let Some(resource) = &observed.deleted_with {
+        return conflict(format!(
+            "spec.model: {module}.{model} is being deleted with ModuleModel {resource}; the name is free when that is done"
+        ));
+    }
     if let Some(published) = &observed.published {
         let taken =
             published.served && published.resource_uid != desired.uid && rivals == Rivals::Exist;

@@ -9,7 +9,7 @@ pub use access::{
     GATEWAY_PROFILE, GATEWAY_USER, READ_ROLE, SINK_USER, close_tenant, close_tenants, create_base,
     create_gateway, create_sink, open_tenant, open_tenants, tenant_policy_predicate,
 };
-pub use erase::{count_tenant, drop_tenant, erase_tenant};
+pub use erase::{count_tenant, drop_table, drop_tenant, erase_tenant};
 pub use table::{
     add_column, add_empty_column, create_database, create_table, drop_column, insert_columns,
     modify_column,

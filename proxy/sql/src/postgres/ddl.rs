@@ -47,8 +47,9 @@ pub use platform::{
 };
 pub use restore::{restore_constraint, restore_default, restore_index};
 pub use table::{
-    add_column, add_to_publication, create_model, create_schema, drop_from_publication,
-    lock_writes, replace_check, replica_identity, validate_constraint,
+    add_column, add_to_publication, create_model, create_schema, delete_batch,
+    drop_from_publication, drop_model, drop_schema, lock_writes, replace_check, replica_identity,
+    validate_constraint,
 };
 
 /// Owns schemas and tables; NOLOGIN, BYPASSRLS, reached by `set role` only.

@@ -1,4 +1,4 @@
-//! What erasing a tenant takes: its rows, and its role.
+//! What erasing a tenant takes, its rows and its role; and a model, its table.
 
 use model::TenantId;
 
@@ -25,6 +25,11 @@ pub fn erase_tenant(name: &str, tenant: &TenantId) -> String {
         table(name),
         literal(&tenant.to_string())
     )
+}
+
+/// Drops a table of that name, at once instead of some minutes later.
+pub fn drop_table(name: &str) -> String {
+    format!("drop table if exists {} sync", table(name))
 }
 
 /// Takes the tenant's row policy and role away; with the role goes the proxy's grant.

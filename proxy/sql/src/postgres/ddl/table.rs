@@ -33,6 +33,31 @@ pub fn create_model(model: &ModuleModel) -> Vec<String> {
     statements
 }
 
+/// What a model leaves behind is dropped: its table, and functions that its triggers ran. Fails while something else
+/// depends on them.
+pub fn drop_model(name: &ModelName, functions: &[String]) -> Vec<String> {
+    let drop_table = format!("drop table if exists {}", table(name));
+    let functions = functions.iter().map(|f| {
+        format!(
+            "drop function if exists {}.{}()",
+            schema(&name.module),
+            quote_text(f)
+        )
+    });
+    std::iter::once(drop_table).chain(functions).collect()
+}
+
+/// Deletes some rows of every tenant, `$1` at most.
+pub fn delete_batch(name: &ModelName) -> String {
+    let table = table(name);
+    format!("delete from {table} where ctid = any (array(select ctid from {table} limit $1))")
+}
+
+/// Drops the schema of a module. Fails while something is in it.
+pub fn drop_schema(module: &Ident) -> String {
+    format!("drop schema if exists {}", schema(module))
+}
+
 /// A field of a table that exists: nullable, or with a constant default, or of a table without rows. Nothing here scans
 /// the table under its lock: the check is NOT VALID until [`validate_constraint`] has run.
 pub fn add_column(name: &ModelName, field: &Field) -> String {
