@@ -20,7 +20,7 @@ fn doomed(world: &World, name: &str, more: Value) -> Value {
     for (key, value) in more.as_object().unwrap() {
         spec[key] = value.clone();
     }
-    world.model(name, name, spec)
+    world.model(&name.replace('_', "-"), name, spec)
 }
 
 async fn fill(world: &World, model: &str, rows: usize) {
@@ -156,10 +156,10 @@ async fn life(world: &World) {
     assert_eq!(world.number(&rows).await, 0);
 
     // The last one takes schema and claim along.
-    for name in ["deals", "deals_old"] {
+    for name in ["deals", "deals-old"] {
         delete(world, name).await;
     }
-    for name in ["deals", "deals_old"] {
+    for name in ["deals", "deals-old"] {
         wait_gone(&world.models(), name).await;
     }
     let left = format!(
