@@ -53,7 +53,7 @@ async fn waits(world: &World, name: &str, reason: &str) -> String {
 async fn traces(world: &World, model: &str) -> Vec<String> {
     let module = world.module();
     let query = format!(
-        "select 'relation ' || c.relname from pg_class c where c.relnamespace = to_regnamespace('{module}') and c.relname ~ '^_?(old__|new__)?{model}(_|$)'
+        "select 'relation ' || c.relname from pg_class c where c.relnamespace = to_regnamespace('{module}') and c.relname ~ '^_?(old__|new__)?{model}(__|$)'
          union all select 'function ' || proname from pg_proc where pronamespace = to_regnamespace('{module}') and proname like '%{model}%'
          union all select 'models' from platform.models where module = '{module}' and model = '{model}'
          union all select 'columns' from platform.model_columns where module = '{module}' and model = '{model}'
