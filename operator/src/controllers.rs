@@ -32,8 +32,9 @@ use crate::{
 /// Several changes of one object within this become one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// Tenants that are reconciled at once. Most of them wait for an answer that others have, too: what they ask of the
-/// databases is asked together.
+/// ModuleModels and Tenants that are reconciled at once. Most of them wait for an answer that others have, too: what they
+/// ask of the databases is asked together.
+const MODELS_MAX: u16 = 64;
 const TENANTS_MAX: u16 = 128;
 
 /// How long running reconciles may take to finish: a statement (60 s unless configured) and a call of ClickHouse.
@@ -66,7 +67,7 @@ pub async fn run(
 
     let events = watched(&context.client, &context.config.namespaces, &watch);
     let models = controller(events, writers.models, context.models.clone(), |_| {})
-        .with_config(config(concurrency()))
+        .with_config(config(MODELS_MAX))
         .reconcile_all_on(changes(context.leadership.begun()))
         .reconcile_on(received(woken.models))
         .graceful_shutdown_on(stop())

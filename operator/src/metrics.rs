@@ -23,7 +23,7 @@ use prometheus_client::{
 
 pub use objects::{ObjectState, Objects};
 
-use crate::lease::Leadership;
+use crate::{lease::Leadership, module_model::Phase};
 
 /// A kind of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -177,6 +177,11 @@ impl Metrics {
             "Time of a step of a migration that was carried out",
             steps.clone(),
         );
+        // There before the first step: whoever asks can tell none from a name that is wrong.
+        for phase in [Phase::Expand, Phase::Publish, Phase::Contract] {
+            let step = phase.as_str();
+            drop(steps.get_or_create(&StepLabels { step }));
+        }
         let status_writes = Family::default();
         registry.register(
             "status_writes",

@@ -11,8 +11,9 @@ use tokio::sync::{Mutex, watch};
 use crate::{
     clickhouse::ClickHouse,
     error::Error,
+    module_model,
     postgres::{Fenced, Login, Timeouts},
-    tenant::Gathered,
+    tenant,
 };
 
 /// Whether changes flow from PostgreSQL to Kafka.
@@ -43,8 +44,10 @@ pub struct Plane {
     pub looks: PgPool,
     /// Whether changes flow; told by the DataPlane's reconciler.
     pub capture: watch::Sender<Capture>,
+    /// What reconciles of its ModuleModels ask at once.
+    pub models: module_model::Gathered,
     /// What reconciles of its Tenants ask at once.
-    pub tenants: Gathered,
+    pub tenants: tenant::Gathered,
     owner: Login,
     epoch: i64,
     fingerprint: [u8; 32],
@@ -74,7 +77,8 @@ impl Plane {
             valkey,
             looks: owner.looks(),
             capture: watch::Sender::new(stopped),
-            tenants: Gathered::default(),
+            models: module_model::Gathered::default(),
+            tenants: tenant::Gathered::default(),
             owner,
             epoch,
             fingerprint,

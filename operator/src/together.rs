@@ -16,7 +16,7 @@ pub struct Together<Question, Answer> {
     most: usize,
 }
 
-impl<Question, Answer> Together<Question, Answer> {
+impl<Question: Clone, Answer> Together<Question, Answer> {
     /// Nobody asks yet; at most `most` will be asked at once.
     pub fn new(most: usize) -> Self {
         Self {
@@ -26,9 +26,24 @@ impl<Question, Answer> Together<Question, Answer> {
         }
     }
 
-    /// Asks. `all` answers questions in their order; one of those who wait calls it for everybody. None when it failed,
-    /// or has no answer to this one among others: then it is asked again, alone, so that nobody fails of a neighbour.
+    /// Asks. `all` answers questions in their order; one of those who wait calls it for everybody. When it failed, or
+    /// has no answer to this one among others, it is asked again, alone, so that nobody fails of a neighbour. None when
+    /// it has no answer then either.
     pub async fn ask<Answers, E>(
+        &self,
+        question: Question,
+        all: impl Fn(Vec<Question>) -> Answers,
+    ) -> Result<Option<Answer>, E>
+    where
+        Answers: Future<Output = Result<Vec<Option<Answer>>, E>>,
+    {
+        match self.ask_among_others(question.clone(), &all).await {
+            Some(answer) => Ok(Some(answer)),
+            None => Ok(all(vec![question]).await?.pop().flatten()),
+        }
+    }
+
+    async fn ask_among_others<Answers, E>(
         &self,
         question: Question,
         all: impl Fn(Vec<Question>) -> Answers,
@@ -100,19 +115,19 @@ mod tests {
         let (together, calls) = (Together::new(40), AtomicUsize::new(0));
         let ask = |n| together.ask(n, |numbers| double(&calls, numbers));
         let answers = join_all((20..120).map(ask)).await;
-        let expected: Vec<_> = (20..120).map(|n| Some(n * 2)).collect();
+        let expected: Vec<_> = (20..120).map(|n| Ok(Some(n * 2))).collect();
         assert_eq!(answers, expected);
         // The first asks alone, since nobody else is there yet; then two rounds of forty, and the rest.
         assert_eq!(calls.load(Ordering::Relaxed), 4);
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_to_all_of_its_round_and_to_nobody_later() {
+    async fn a_failure_is_told_to_nobody_else() {
         let (together, calls) = (Together::new(2), AtomicUsize::new(0));
         let ask = |n| together.ask(n, |numbers| double(&calls, numbers));
         let answers = join_all([1, 13, 7, 2].map(ask)).await;
-        assert_eq!(answers, [Some(2), None, None, Some(4)]);
-        assert_eq!(ask(3).await, Some(6));
+        assert_eq!(answers, [Ok(Some(2)), Err(()), Ok(None), Ok(Some(4))]);
+        assert_eq!(ask(3).await, Ok(Some(6)));
     }
 
     #[tokio::test]
@@ -126,6 +141,6 @@ mod tests {
         assert!((&mut second).now_or_never().is_none() && (&mut third).now_or_never().is_none());
         drop(first);
         // The first had taken its own question only.
-        assert_eq!((second.await, third.await), (Some(4), Some(6)));
+        assert_eq!((second.await, third.await), (Ok(Some(4)), Ok(Some(6))));
     }
 }

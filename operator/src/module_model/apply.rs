@@ -7,7 +7,7 @@ use model::Draft;
 use super::{
     approval,
     build::{Phase, Plan, Proof, Rivals, Step, build},
-    observe::{Observed, ObservedAnalytics, observe, observe_analytics},
+    observe::{Asked, Observed, ObservedAnalytics, observe, observe_analytics},
     publish::{Entry, publish, record, record_columns},
     validate::Desired,
 };
@@ -23,6 +23,7 @@ use crds::{ConditionType, Reason};
 pub use backfill::Progress;
 
 /// Both databases at one look.
+#[derive(Debug, Default)]
 pub struct Look {
     /// PostgreSQL.
     pub observed: Observed,
@@ -71,29 +72,62 @@ impl From<Refusal> for Stop {
     }
 }
 
-/// Looks at both databases.
+/// Looks at both databases, together with those who look now.
+pub async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {
+    let asked = Asked::of(&desired.model);
+    let looked = plane
+        .models
+        .looks
+        .ask(asked, |models| look_all(plane, models));
+    Ok(looked.await?.unwrap_or_default())
+}
+
+/// The connection is free again while ClickHouse is asked.
+async fn look_all(plane: &Plane, models: Vec<Asked>) -> Result<Vec<Option<Look>>, Error> {
+    let observed = {
+        let conn = plane.looks.acquire().await;
+        observe(
+            &mut *conn.map_err(Error::postgres("a connection"))?,
+            &models,
+        )
+        .await?
+    };
+    let looks = with_analytics(plane, &models, observed).await?;
+    Ok(looks.into_iter().map(Some).collect())
+}
+
+/// Looks at both databases within a transaction.
 pub async fn look(
     conn: &mut sqlx::PgConnection,
     plane: &Plane,
     desired: &Desired,
 ) -> Result<Look, Error> {
-    let observed = observe(conn, &desired.model).await?;
-    let document = observed
-        .published
-        .as_ref()
-        .map(|p| serde_json::from_value(p.document.clone()));
-    let previous = document.transpose().map_err(Error::Observed)?;
-    let analytics = match desired.model.analytics() {
-        true => Some(
-            observe_analytics(&plane.clickhouse, desired.model.name(), plane.generation).await?,
-        ),
-        false => None,
-    };
-    Ok(Look {
-        observed,
-        previous,
-        analytics,
-    })
+    let asked = [Asked::of(&desired.model)];
+    let observed = observe(conn, &asked).await?;
+    let mut looks = with_analytics(plane, &asked, observed).await?;
+    Ok(looks.pop().unwrap_or_default())
+}
+
+async fn with_analytics(
+    plane: &Plane,
+    models: &[Asked],
+    observed: Vec<Observed>,
+) -> Result<Vec<Look>, Error> {
+    let analysed = models.iter().filter(|asked| asked.analytics);
+    let names: Vec<_> = analysed.map(|asked| &asked.name).collect();
+    let found = observe_analytics(&plane.clickhouse, &names, plane.generation).await?;
+    let mut found = found.into_iter();
+    let mut looks = Vec::new();
+    for (asked, observed) in models.iter().zip(observed) {
+        let document = observed.published.as_ref().map(|p| p.document.clone());
+        let previous = document.map(serde_json::from_value).transpose();
+        looks.push(Look {
+            observed,
+            previous: previous.map_err(Error::Observed)?,
+            analytics: asked.analytics.then(|| found.next().unwrap_or_default()),
+        });
+    }
+    Ok(looks)
 }
 
 impl Look {

@@ -29,7 +29,8 @@ use crate::{
 };
 
 use compare::{Difference, compare, repairs};
-use observe::{Objects, noted, observe};
+pub use observe::{Asked, Found};
+use observe::{Objects, observe};
 
 /// What a check came to.
 #[derive(Debug, Default)]
@@ -49,13 +50,17 @@ async fn check(
     policy: DriftPolicy,
 ) -> Result<Checked, Error> {
     let name = desired.model.name();
-    let analytics = desired.model.analytics();
-    let found = observe(plane, name, analytics).await?;
-    let Some(applied) = noted(plane, name, revision).await? else {
-        note(plane, name, revision, &found).await?;
+    let asked = Asked {
+        name: name.clone(),
+        revision,
+        analytics: desired.model.analytics(),
+    };
+    let found = observe(plane, asked.clone()).await?;
+    let Some(applied) = found.noted else {
+        note(plane, name, revision, &found.objects).await?;
         return Ok(Checked::default());
     };
-    let difference = compare(&applied, &found);
+    let difference = compare(&applied, &found.objects);
     let statements = match policy {
         DriftPolicy::Report => Vec::new(),
         DriftPolicy::Repair => repairs(name, &applied, &difference),
@@ -76,7 +81,7 @@ async fn check(
         repaired.push(what);
     }
     fenced.commit().await?;
-    let left = compare(&applied, &observe(plane, name, analytics).await?);
+    let left = compare(&applied, &observe(plane, asked).await?.objects);
     Ok(Checked {
         drift: shown(left),
         repaired,

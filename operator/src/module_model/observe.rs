@@ -1,6 +1,6 @@
 //! What the databases hold of a model, read from their own catalogues and never from an earlier spec.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use model::{Generation, ModelName, ModuleModel, permission::Action};
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,32 @@ use sql::{
         TENANT_PREDICATE_PRINTED,
     },
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 
 use crate::{clickhouse::ClickHouse, error::Error};
+
+/// A model that is looked at.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its name.
+    pub name: ModelName,
+    /// The models of its module that it refers to.
+    pub references: Vec<String>,
+    /// Whether it has a table in ClickHouse.
+    pub analytics: bool,
+}
+
+impl Asked {
+    /// What to look at for this model.
+    pub fn of(model: &ModuleModel) -> Self {
+        let references = model.fields().iter().filter_map(|f| f.references.as_ref());
+        Self {
+            name: model.name().clone(),
+            references: references.map(|r| r.model.as_str().to_owned()).collect(),
+            analytics: model.analytics(),
+        }
+    }
+}
 
 /// What PostgreSQL holds of one model. Everything is empty or none where there is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -188,18 +211,16 @@ pub struct ObservedModel {
 
 /// Who is live is told as in [`crate::catalog::waiting_for`].
 ///
-/// `$1` module, `$2` model, `$3` models that are referenced, `$4` our publication, `$5` Debezium's role.
+/// `$1` modules, `$2` their models, `$3` a JSON array for each, of the models that it refers to, `$4` our publication, `$5`
+/// Debezium's role.
 const QUERY: &str = r"
-with t as (
-  select c.* from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p'))
 select json_build_object(
-  'schema_owner', (select nspowner::regrole::text from pg_namespace where nspname = $1),
+  'schema_owner', (select nspowner::regrole::text from pg_namespace where nspname = q.module),
   'schema_grants', (
     select coalesce(json_agg(json_build_object(
       'grantee', case when a.grantee = 0 then 'public' else a.grantee::regrole::text end,
       'privilege', a.privilege_type)), '[]')
-    from pg_namespace n, aclexplode(n.nspacl) a where n.nspname = $1 and a.grantee <> n.nspowner),
+    from pg_namespace n, aclexplode(n.nspacl) a where n.nspname = q.module and a.grantee <> n.nspowner),
   'table', (select json_build_object(
     'owner', relowner::regrole::text,
     'row_security', relrowsecurity,
@@ -246,31 +267,32 @@ select json_build_object(
         'grantee', case when a.grantee = 0 then 'public' else a.grantee::regrole::text end,
         'privilege', a.privilege_type)), '[]')
       from pg_attribute f, aclexplode(f.attacl) a where f.attrelid = t.oid and not f.attisdropped)
-    ) from t),
-  'claimed_by', (select namespace from platform.modules where module = $1),
+    ) from pg_class t join pg_namespace tn on tn.oid = t.relnamespace
+      where tn.nspname = q.module and t.relname = q.model and t.relkind in ('r', 'p')),
+  'claimed_by', (select namespace from platform.modules where module = q.module),
   'published', (
     select json_build_object('resource', resource, 'resource_uid', resource_uid, 'document', document,
                              'served', served, 'revision', revision)
-    from platform.models where module = $1 and model = $2),
+    from platform.models where module = q.module and model = q.model),
   'ledger', (
     select coalesce(json_agg(json_build_object(
       'name', name, 'definition', definition, 'source', source, 'filled', filled_at is not null,
       'requiring', requiring,
       'dropped', dropped_at is not null) order by name), '[]')
-    from platform.model_columns where module = $1 and model = $2),
-  'deleted_with', (select resource from platform.deleted_models where module = $1 and model = $2),
+    from platform.model_columns where module = q.module and model = q.model),
+  'deleted_with', (select resource from platform.deleted_models where module = q.module and model = q.model),
   'approved', (
     select json_build_object('hash', hash, 'desired', desired, 'statements', statements, 'ended', ended_at is not null)
-    from platform.plans_begun where module = $1 and model = $2),
+    from platform.plans_begun where module = q.module and model = q.model),
   'waiting_for', (
     select coalesce(json_agg(i.instance order by i.instance), '[]')
     from platform.proxy_instances i
-    join platform.models m on m.module = $1 and m.model = $2 and i.revision < m.revision
+    join platform.models m on m.module = q.module and m.model = q.model and i.revision < m.revision
     where i.last_seen > now() - interval '30 seconds'),
   'unsynced', (
     select coalesce(json_agg(c.name order by c.name), '[]')
     from platform.model_columns c
-    where c.module = $1 and c.model = $2 and c.filling and c.dropped_at is null and c.filled_rows > 0
+    where c.module = q.module and c.model = q.model and c.filling and c.dropped_at is null and c.filled_rows > 0
       and not exists (
         select from platform.last_sync s join platform.data_plane d using (generation)
         where s.last_sync_at > c.filled_at)),
@@ -280,30 +302,35 @@ select json_build_object(
     join pg_class c on c.oid = l.relation
     join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('platform', 'pg_catalog', 'pg_toast')
     where l.locktype = 'relation' and l.granted and l.database = (select oid from pg_database where datname = current_database())),
-  'permissions', (select count(*) from platform.permissions where module = $1 and model = $2),
+  'permissions', (select count(*) from platform.permissions where module = q.module and model = q.model),
   'references', (
     select coalesce(json_agg(c.relname), '[]') from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = $1 and c.relname = any ($3) and c.relkind in ('r', 'p'))
-)::text";
+    where n.nspname = q.module and q.refs ? c.relname and c.relkind in ('r', 'p'))
+)::text
+from unnest($1::text[], $2::text[], $3::jsonb[]) with ordinality q (module, model, refs, n) order by n";
 
-/// Looks at PostgreSQL: one statement, so one moment.
-pub async fn observe(conn: &mut PgConnection, model: &ModuleModel) -> Result<Observed, Error> {
-    let references: Vec<String> = model
-        .fields()
-        .iter()
-        .filter_map(|f| f.references.as_ref().map(|r| r.model.as_str().to_owned()))
-        .collect();
-    let name = model.name();
-    let text: String = sqlx::query_scalar(QUERY)
-        .bind(name.module.as_str())
-        .bind(name.model.as_str())
+/// Looks at PostgreSQL for each of these models: one statement, so one moment.
+pub async fn observe(conn: &mut PgConnection, models: &[Asked]) -> Result<Vec<Observed>, Error> {
+    let (modules, names) = names(models.iter().map(|asked| &asked.name));
+    let references: Vec<_> = models.iter().map(|asked| Json(&asked.references)).collect();
+    let texts: Vec<String> = sqlx::query_scalar(QUERY)
+        .bind(&modules)
+        .bind(&names)
         .bind(&references)
         .bind(PUBLICATION)
         .bind(CDC_ROLE)
-        .fetch_one(conn)
+        .fetch_all(conn)
         .await
         .map_err(Error::postgres("a look at its catalogue"))?;
-    serde_json::from_str(&text).map_err(Error::Observed)
+    let each = texts.iter().map(|text| serde_json::from_str(text));
+    each.collect::<Result<_, _>>().map_err(Error::Observed)
+}
+
+/// Modules and models, as two parameters of a statement.
+pub fn names<'a>(models: impl Iterator<Item = &'a ModelName>) -> (Vec<&'a str>, Vec<&'a str>) {
+    models
+        .map(|name| (name.module.as_str(), name.model.as_str()))
+        .unzip()
 }
 
 /// What ClickHouse holds of one model.
@@ -315,47 +342,68 @@ pub struct ObservedAnalytics {
     pub has_rows: bool,
 }
 
-/// Looks at ClickHouse.
+/// Looks at ClickHouse for each of these models.
 pub async fn observe_analytics(
     clickhouse: &ClickHouse,
-    name: &ModelName,
+    models: &[&ModelName],
     generation: Generation,
-) -> Result<ObservedAnalytics, Error> {
+) -> Result<Vec<ObservedAnalytics>, Error> {
     #[derive(Deserialize)]
     struct ColumnRow {
+        table: String,
         name: String,
         #[serde(rename = "type")]
         type_: String,
     }
     #[derive(Deserialize)]
     struct TableRow {
+        table: String,
         has_rows: u8,
     }
-    let whose = format!(
-        "database = {} and table = {}",
-        clickhouse::literal(clickhouse::DATABASE),
-        clickhouse::literal(&clickhouse::table_name(name, generation))
-    );
+    if models.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tables: Vec<_> = models
+        .iter()
+        .map(|name| clickhouse::table_name(name, generation))
+        .collect();
     let doing = "a look at its columns";
-    let statement =
-        format!("select name, type from system.columns where {whose} order by position");
+    let statement = format!(
+        "select table, name, type from system.columns where {} order by position",
+        among("table", &tables)
+    );
     let columns: Vec<ColumnRow> = clickhouse
         .fetch(&statement)
         .await
         .map_err(Error::clickhouse(doing))?;
-    let statement =
-        format!("select ifNull(total_rows, 1) > 0 as has_rows from system.tables where {whose}");
-    let tables: Vec<TableRow> = clickhouse
+    let statement = format!(
+        "select name as table, ifNull(total_rows, 1) > 0 as has_rows from system.tables where {}",
+        among("name", &tables)
+    );
+    let rows: Vec<TableRow> = clickhouse
         .fetch(&statement)
         .await
         .map_err(Error::clickhouse(doing))?;
-    Ok(ObservedAnalytics {
-        columns: columns
-            .into_iter()
-            .map(|row| (row.name, row.type_))
-            .collect(),
-        has_rows: tables.iter().any(|t| t.has_rows != 0),
-    })
+    let mut found: HashMap<String, ObservedAnalytics> = HashMap::new();
+    for row in columns {
+        let table = found.entry(row.table).or_default();
+        table.columns.push((row.name, row.type_));
+    }
+    for row in rows {
+        found.entry(row.table).or_default().has_rows = row.has_rows != 0;
+    }
+    let each = tables.iter().map(|t| found.remove(t).unwrap_or_default());
+    Ok(each.collect())
+}
+
+/// The condition under which a row of ClickHouse's catalogue is about one of these tables.
+pub fn among(column: &str, tables: &[String]) -> String {
+    let names: Vec<_> = tables.iter().map(|t| clickhouse::literal(t)).collect();
+    format!(
+        "database = {} and {column} in ({})",
+        clickhouse::literal(clickhouse::DATABASE),
+        names.join(", ")
+    )
 }
 
 impl ObservedTable {

@@ -12,7 +12,7 @@ use kube::{
 };
 
 use super::{
-    apply::{Done, Look, Stop, apply_next, look},
+    apply::{Done, Look, Stop, apply_next, look_now},
     approval::{self, Permit, Proposal, permit},
     build::{Phase, Plan, Rivals, Step},
     deletion::delete_away,
@@ -300,15 +300,6 @@ async fn hold(
 fn only_takes_away(plan: &Plan) -> bool {
     let mut steps = plan.steps.iter();
     steps.all(|s| s.phase() == Some(Phase::Contract))
-}
-
-async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {
-    let mut conn = plane
-        .looks
-        .acquire()
-        .await
-        .map_err(Error::postgres("a connection"))?;
-    look(&mut conn, plane, desired).await
 }
 
 fn rivals(found: &Look, desired: &Desired, context: &Context) -> Rivals {

@@ -93,10 +93,7 @@ pub async fn apply(
 ) -> Result<Result<(), Refusal>, Error> {
     let all = |tenants| apply_all(plane, tenants);
     let asked = (desired.clone(), gone);
-    if let Some(answer) = plane.tenants.applies.ask(asked.clone(), all).await {
-        return Ok(answer);
-    }
-    let answer = apply_all(plane, vec![asked]).await?.pop().flatten();
+    let answer = plane.tenants.applies.ask(asked, all).await?;
     Ok(answer.unwrap_or(Ok(())))
 }
 

@@ -229,10 +229,7 @@ async fn tell(
 async fn look(plane: &Plane, desired: &Desired) -> Result<Looked, Error> {
     let asked = (desired.id, desired.slug.clone());
     let all = |tenants| look_all(plane, tenants);
-    if let Some(looked) = plane.tenants.looks.ask(asked.clone(), all).await {
-        return Ok(looked);
-    }
-    let looked = look_all(plane, vec![asked]).await?.pop().flatten();
+    let looked = plane.tenants.looks.ask(asked, all).await?;
     Ok(looked.unwrap_or_default())
 }
 

@@ -13,11 +13,8 @@ use crate::{catalog::raise_revision, error::Error, plane::Plane, postgres::Timeo
 /// was one.
 pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
     let all = |uids| withdraw_all(plane, uids);
-    if let Some(withdrawn) = plane.tenants.withdrawals.ask(uid.to_owned(), all).await {
-        return Ok(withdrawn);
-    }
-    let withdrawn = withdraw_all(plane, vec![uid.to_owned()]).await?;
-    Ok(withdrawn.contains(&Some(true)))
+    let withdrawn = plane.tenants.withdrawals.ask(uid.to_owned(), all).await?;
+    Ok(withdrawn.unwrap_or(false))
 }
 
 /// All or none of them: which of these resources had one.

@@ -1,6 +1,6 @@
 //! Every object of a model and its definition, as the databases print it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::ModelName;
 use serde::Deserialize;
@@ -9,116 +9,148 @@ use sql::{
     postgres::ddl::{APP_POLICY, APP_ROLE, CDC_ROLE, PUBLICATION, SINK_ROLE, TENANT_POLICY},
 };
 
-use crate::{error::Error, plane::Plane};
+use crate::{
+    error::Error,
+    module_model::observe::{among, names},
+    plane::Plane,
+};
 
 /// Kind and name of an object, such as `index deals__by_stage`, and its definition.
 pub type Objects = BTreeMap<String, String>;
 
-/// `$1` module, `$2` model, `$3` policies and `$4` roles of the fence, which are looked at elsewhere, `$5` publication.
+/// `$1` modules, `$2` their models, `$3` the revision of each, `$4` policies and `$5` roles of the fence, which are looked at
+/// elsewhere, `$6` publication.
 const QUERY: &str = r"
-with t as (
-  select c.* from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p')),
-objects (object, definition) as (
-  select 'owner', relowner::regrole::text from t
-  union all select 'replica identity', relreplident::text from t
-  union all select 'options', array_to_string(reloptions, ', ') from t where reloptions is not null
-  union all select 'publication', coalesce(prattrs::text, '') || coalesce(' where ' || pg_get_expr(prqual, prrelid), '')
-    from t join pg_publication_rel on prrelid = t.oid join pg_publication u on u.oid = prpubid where u.pubname = $5
-  union all select 'column ' || attname, format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end
+with q as (select * from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality q (module, model, revision, q)),
+t as (
+  select q, c.* from q join pg_namespace n on n.nspname = q.module
+  join pg_class c on c.relnamespace = n.oid and c.relname = q.model and c.relkind in ('r', 'p')),
+objects (q, object, definition) as (
+  select q, 'owner', relowner::regrole::text from t
+  union all select q, 'replica identity', relreplident::text from t
+  union all select q, 'options', array_to_string(reloptions, ', ') from t where reloptions is not null
+  union all select q, 'publication', coalesce(prattrs::text, '') || coalesce(' where ' || pg_get_expr(prqual, prrelid), '')
+    from t join pg_publication_rel on prrelid = t.oid join pg_publication u on u.oid = prpubid where u.pubname = $6
+  union all select q, 'column ' || attname, format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end
       || case when attcollation <> typcollation then ' collate ' || attcollation::regcollation::text else '' end
       || case when attidentity <> '' then ' identity' else '' end || case when attgenerated <> '' then ' generated' else '' end
     from t join pg_attribute on attrelid = t.oid join pg_type y on y.oid = atttypid where attnum > 0 and not attisdropped
-  union all select 'default ' || attname, pg_get_expr(adbin, adrelid)
+  union all select q, 'default ' || attname, pg_get_expr(adbin, adrelid)
     from t join pg_attrdef on adrelid = t.oid join pg_attribute on attrelid = t.oid and attnum = adnum
-  union all select 'constraint ' || conname, pg_get_constraintdef(p.oid)
+  union all select q, 'constraint ' || conname, pg_get_constraintdef(p.oid)
     from t join pg_constraint p on conrelid = t.oid and contype in ('c', 'f', 'p', 'u', 'x')
-  union all select 'index ' || i.relname, pg_get_indexdef(x.indexrelid) || case when x.indisvalid then '' else ' invalid' end
+  union all select q, 'index ' || i.relname, pg_get_indexdef(x.indexrelid) || case when x.indisvalid then '' else ' invalid' end
     from t join pg_index x on x.indrelid = t.oid join pg_class i on i.oid = x.indexrelid
     where not exists (select from pg_constraint where conindid = x.indexrelid and contype in ('p', 'u', 'x'))
-  union all select 'trigger ' || tgname, pg_get_triggerdef(g.oid) || ' ' || tgenabled::text
+  union all select q, 'trigger ' || tgname, pg_get_triggerdef(g.oid) || ' ' || tgenabled::text
     from t join pg_trigger g on tgrelid = t.oid and not tgisinternal
-  union all select 'rule ' || rulename, pg_get_ruledef(w.oid) from t join pg_rewrite w on ev_class = t.oid
-  union all select 'policy ' || polname, polcmd::text || ' ' || polpermissive || ' ' || polroles::regrole[]::text || ' '
+  union all select q, 'rule ' || rulename, pg_get_ruledef(w.oid) from t join pg_rewrite w on ev_class = t.oid
+  union all select q, 'policy ' || polname, polcmd::text || ' ' || polpermissive || ' ' || polroles::regrole[]::text || ' '
       || coalesce(pg_get_expr(polqual, polrelid), '') || ' ' || coalesce(pg_get_expr(polwithcheck, polrelid), '')
-    from t join pg_policy on polrelid = t.oid where polname <> all ($3)
-  union all select 'privileges of ' || a.grantee::regrole::text, string_agg(a.privilege_type, ', ' order by a.privilege_type)
-    from t, aclexplode(t.relacl) a where a.grantee not in (0, t.relowner) and a.grantee::regrole::text <> all ($4)
+    from t join pg_policy on polrelid = t.oid where polname <> all ($4)
+  union all select q, 'privileges of ' || a.grantee::regrole::text, string_agg(a.privilege_type, ', ' order by a.privilege_type)
+    from t, aclexplode(t.relacl) a where a.grantee not in (0, t.relowner) and a.grantee::regrole::text <> all ($5)
       -- Who runs a module's SQL files is granted and judged with them.
       and a.grantee::regrole::text not like 'septem\_m\_%'
-    group by a.grantee)
-select coalesce(json_object_agg(object, coalesce(definition, '')), '{}')::text from objects";
+    group by q, a.grantee)
+select (select coalesce(json_object_agg(object, coalesce(definition, '')), '{}') from objects o where o.q = q.q)::text,
+  (select a.objects::text from platform.applied_objects a
+   where a.module = q.module and a.model = q.model and a.revision = q.revision)
+from q order by q.q";
 
-/// Looks at both databases.
-pub async fn observe(plane: &Plane, name: &ModelName, analytics: bool) -> Result<Objects, Error> {
-    let text: String = sqlx::query_scalar(QUERY)
-        .bind(name.module.as_str())
-        .bind(name.model.as_str())
+/// A model that is looked at: what was noted after this revision, and what is there now.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its name.
+    pub name: ModelName,
+    /// The revision that published it last.
+    pub revision: i64,
+    /// Whether it has a table in ClickHouse.
+    pub analytics: bool,
+}
+
+/// What was found of a model.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What is there.
+    pub objects: Objects,
+    /// What was noted; none when another revision has been published since.
+    pub noted: Option<Objects>,
+}
+
+/// Looks at both databases, together with those who look now.
+pub async fn observe(plane: &Plane, asked: Asked) -> Result<Found, Error> {
+    let found = plane
+        .models
+        .drifts
+        .ask(asked, |models| observe_all(plane, models));
+    Ok(found.await?.unwrap_or_default())
+}
+
+async fn observe_all(plane: &Plane, models: Vec<Asked>) -> Result<Vec<Option<Found>>, Error> {
+    let (modules, names) = names(models.iter().map(|asked| &asked.name));
+    let revisions: Vec<_> = models.iter().map(|asked| asked.revision).collect();
+    let rows: Vec<(String, Option<String>)> = sqlx::query_as(QUERY)
+        .bind(&modules)
+        .bind(&names)
+        .bind(&revisions)
         .bind([TENANT_POLICY, APP_POLICY].as_slice())
         .bind([APP_ROLE, CDC_ROLE, SINK_ROLE].as_slice())
         .bind(PUBLICATION)
-        .fetch_one(&plane.looks)
+        .fetch_all(&plane.looks)
         .await
         .map_err(Error::postgres("a look for drift"))?;
-    let mut objects: Objects = serde_json::from_str(&text).map_err(Error::Observed)?;
-    if analytics {
-        objects.extend(observe_analytics(plane, name).await?);
+    let mut analytics = observe_analytics(plane, &models).await?;
+    let mut all = Vec::new();
+    for (asked, (objects, noted)) in models.iter().zip(rows) {
+        let read = |text: &str| serde_json::from_str(text).map_err(Error::Observed);
+        let mut objects: Objects = read(&objects)?;
+        let table = clickhouse::table_name(&asked.name, plane.generation);
+        objects.extend(analytics.remove(&table).unwrap_or_default());
+        let noted = noted.as_deref().map(read).transpose()?;
+        all.push(Some(Found { objects, noted }));
     }
-    Ok(objects)
+    Ok(all)
 }
 
-async fn observe_analytics(plane: &Plane, name: &ModelName) -> Result<Objects, Error> {
+/// By table. A model without analytics has none: what is left of an earlier time is kept.
+async fn observe_analytics(
+    plane: &Plane,
+    models: &[Asked],
+) -> Result<HashMap<String, Objects>, Error> {
     #[derive(Deserialize)]
     struct Row {
+        of: String,
         object: String,
         definition: String,
     }
-    let whose = |table: &str| {
-        format!(
-            "database = {} and {table} = {}",
-            clickhouse::literal(clickhouse::DATABASE),
-            clickhouse::literal(&clickhouse::table_name(name, plane.generation))
-        )
-    };
-    let doing = "a look for drift";
+    let analysed = models.iter().filter(|asked| asked.analytics);
+    let tables: Vec<_> = analysed
+        .map(|asked| clickhouse::table_name(&asked.name, plane.generation))
+        .collect();
+    let mut found: HashMap<String, Objects> = HashMap::new();
+    if tables.is_empty() {
+        return Ok(found);
+    }
     // What the engine makes of the definition: kind, sort key and settings, without the columns.
-    let tables = format!(
-        "select 'ClickHouse table' as object, engine_full as definition from system.tables where {}",
-        whose("name")
+    let definitions = format!(
+        "select name as of, 'ClickHouse table' as object, engine_full as definition from system.tables where {}",
+        among("name", &tables)
     );
     let columns = format!(
-        "select concat('ClickHouse column ', name) as object, trimRight(concat(type, ' ', default_kind, ' ', default_expression)) as definition from system.columns where {}",
-        whose("table")
+        "select table as of, concat('ClickHouse column ', name) as object, trimRight(concat(type, ' ', default_kind, ' ', default_expression)) as definition from system.columns where {}",
+        among("table", &tables)
     );
-    let mut objects = Objects::new();
-    for statement in [tables, columns] {
+    for statement in [definitions, columns] {
         let rows: Vec<Row> = plane
             .clickhouse
             .fetch(&statement)
             .await
-            .map_err(Error::clickhouse(doing))?;
-        objects.extend(rows.into_iter().map(|row| (row.object, row.definition)));
+            .map_err(Error::clickhouse("a look for drift"))?;
+        for row in rows {
+            let objects = found.entry(row.of).or_default();
+            objects.insert(row.object, row.definition);
+        }
     }
-    Ok(objects)
-}
-
-/// What was noted after this revision; none when another revision has been published since.
-pub async fn noted(
-    plane: &Plane,
-    name: &ModelName,
-    revision: i64,
-) -> Result<Option<Objects>, Error> {
-    let objects: Option<serde_json::Value> = sqlx::query_scalar(
-        "select objects from platform.applied_objects where module = $1 and model = $2 and revision = $3",
-    )
-    .bind(name.module.as_str())
-    .bind(name.model.as_str())
-    .bind(revision)
-    .fetch_optional(&plane.looks)
-    .await
-    .map_err(Error::postgres("what was applied"))?;
-    objects
-        .map(serde_json::from_value)
-        .transpose()
-        .map_err(Error::Observed)
+    Ok(found)
 }
