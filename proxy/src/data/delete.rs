@@ -1,4 +1,5 @@
-//! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion, refused while live records refer to the record.
+//! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion. Records that refer to the record are in its way, go with it,
+//! or lose their reference, as `onDelete` says.
 
 pub(super) mod filtered;
 
@@ -7,7 +8,7 @@ use model::Action;
 use sql::{
     Statement,
     postgres::{
-        delete::{self, Deletion, Referrer},
+        delete::{self, Cascade, Deletion, Referrer},
         update,
     },
 };
@@ -67,6 +68,7 @@ pub(super) struct Removal<'a> {
     delete_id: String,
     expected: Expected,
     referrers: Vec<Referrer<'a>>,
+    cascade: Cascade<'a>,
 }
 
 impl<'a> Removal<'a> {
@@ -78,6 +80,7 @@ impl<'a> Removal<'a> {
             delete_id: uuid::Uuid::now_v7().to_string(),
             expected,
             referrers: referrers(call),
+            cascade: cascade(call),
         }
     }
 
@@ -95,7 +98,13 @@ impl<'a> Removal<'a> {
             referrers: &self.referrers,
         };
         let mut statements = vec![update::lock_row(&tenant, deletion.model, &self.id)];
-        statements.extend(delete::live_referrers(&deletion));
+        if self.cascade.acts() {
+            statements.extend(self.cascade.blocked(&deletion));
+            statements.push(self.cascade.carry_out(&deletion));
+            statements.extend(self.cascade.guard(&deletion));
+        } else {
+            statements.extend(delete::live_referrers(&deletion));
+        }
         statements.push(delete::soft_delete(&deletion, &shape.columns));
         statements
     }
@@ -108,8 +117,19 @@ impl<'a> Removal<'a> {
         self.expected
             .check(answer.first().and_then(|rows| rows.first()))?;
         let found = answer.get(1).and_then(|rows| rows.first());
-        Err(in_use(&self.referrers, found))
+        Err(match self.cascade.acts() {
+            true => in_use(&self.cascade.blockers(), found),
+            false => in_use(&self.referrers, found),
+        })
     }
+}
+
+/// What a deletion of a record of the model reaches.
+pub(super) fn cascade<'a>(call: &'a Call<'_>) -> Cascade<'a> {
+    Cascade::of(call.model, |name| {
+        let referrers = call.catalog.referrers(name);
+        referrers.map(|(model, field)| (&**model, field))
+    })
 }
 
 /// The fields that may refer to a record of the model.

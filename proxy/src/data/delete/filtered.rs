@@ -2,9 +2,12 @@
 
 use http::header;
 use model::Action;
-use sql::postgres::{array_literal, delete};
+use sql::postgres::{
+    array_literal,
+    delete::{self, Referrer},
+};
 
-use super::{in_use, referrers};
+use super::{cascade, in_use, referrers};
 use crate::{
     data::{
         Call, Failure, accept,
@@ -56,15 +59,34 @@ pub(in crate::data) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
             .and_then(|row| text_at(row, 2))
             .map(str::to_owned),
     };
-    if reached.written > 0
-        && let Some(look) =
-            ids.and_then(|ids| delete::referrers_of(&call.caller.tenant.id, &ids, &referrers))
-    {
-        let looked = call.step(vec![look]).await?;
-        let told = looked.first().and_then(|rows| rows.first());
-        if told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
-            return Err(in_use(&referrers, told).into());
-        }
+    if let Some(ids) = ids.filter(|_| reached.written > 0) {
+        follow(call, &ids, &referrers).await?;
     }
     Ok(reach.reply(&reached, &preferences)?)
+}
+
+/// What the deletion of these records does to those that refer to them; an error undoes it.
+async fn follow(call: &Call<'_>, ids: &str, referrers: &[Referrer<'_>]) -> Result<(), Failure> {
+    let (tenant, user) = (&call.caller.tenant.id, &call.caller.user);
+    let cascade = cascade(call);
+    let acts = cascade.acts();
+    let (look, blockers) = match acts {
+        true => (cascade.blocked_of(tenant, ids), cascade.blockers()),
+        false => (
+            delete::referrers_of(tenant, ids, referrers),
+            referrers.to_vec(),
+        ),
+    };
+    if acts {
+        call.step(cascade.carry_out_of(tenant, user, ids)).await?;
+    }
+    let Some(look) = look else {
+        return Ok(());
+    };
+    let looked = call.step(vec![look]).await?;
+    let told = looked.first().and_then(|rows| rows.first());
+    match told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
+        true => Err(in_use(&blockers, told).into()),
+        false => Ok(()),
+    }
 }
