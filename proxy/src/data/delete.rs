@@ -67,7 +67,6 @@ pub(super) struct Removal<'a> {
     pub id: String,
     delete_id: String,
     expected: Expected,
-    referrers: Vec<Referrer<'a>>,
     cascade: Cascade<'a>,
 }
 
@@ -79,7 +78,6 @@ impl<'a> Removal<'a> {
             id,
             delete_id: uuid::Uuid::now_v7().to_string(),
             expected,
-            referrers: referrers(call),
             cascade: cascade(call),
         }
     }
@@ -88,6 +86,7 @@ impl<'a> Removal<'a> {
     pub fn statements(&self, shape: &Shape) -> Vec<Statement> {
         let tenant = self.call.caller.tenant.id;
         let versions = self.expected.versions();
+        let referrers = self.cascade.referrers();
         let deletion = Deletion {
             tenant,
             user: &self.call.caller.user,
@@ -95,7 +94,7 @@ impl<'a> Removal<'a> {
             id: &self.id,
             delete_id: &self.delete_id,
             versions: versions.as_deref(),
-            referrers: &self.referrers,
+            referrers: &referrers,
         };
         let mut statements = vec![update::lock_row(&tenant, deletion.model, &self.id)];
         if self.cascade.acts() {
@@ -117,10 +116,7 @@ impl<'a> Removal<'a> {
         self.expected
             .check(answer.first().and_then(|rows| rows.first()))?;
         let found = answer.get(1).and_then(|rows| rows.first());
-        Err(match self.cascade.acts() {
-            true => in_use(&self.cascade.blockers(), found),
-            false => in_use(&self.referrers, found),
-        })
+        Err(in_use(&self.cascade.blockers(), found))
     }
 }
 
@@ -130,17 +126,6 @@ pub(super) fn cascade<'a>(call: &'a Call<'_>) -> Cascade<'a> {
         let referrers = call.catalog.referrers(name);
         referrers.map(|(model, field)| (&**model, field))
     })
-}
-
-/// The fields that may refer to a record of the model.
-fn referrers<'a>(call: &'a Call<'_>) -> Vec<Referrer<'a>> {
-    let referrers = call.catalog.referrers(call.model.name());
-    referrers
-        .map(|(model, field)| Referrer {
-            model: model.name(),
-            field,
-        })
-        .collect()
 }
 
 /// 409 naming the relations: by the model that refers, and by its field where it has several.

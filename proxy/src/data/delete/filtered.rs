@@ -4,10 +4,10 @@ use http::header;
 use model::Action;
 use sql::postgres::{
     array_literal,
-    delete::{self, Referrer},
+    delete::{self, Cascade},
 };
 
-use super::{cascade, in_use, referrers};
+use super::{cascade, in_use};
 use crate::{
     data::{
         Call, Failure, accept,
@@ -37,9 +37,9 @@ pub(in crate::data) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
         true => delete::delete_filtered(&rows, user, &reach.shape.columns),
         false => delete::delete_filtered_ids(&rows, user),
     };
-    let referrers = referrers(call);
+    let cascade = cascade(call);
     // Whether they may go is seen when they are gone: nobody can begin to refer to them from then on.
-    let answer = match referrers.is_empty() {
+    let answer = match cascade.referrers().is_empty() {
         true => call.write(vec![statement]).await?,
         false => call.step(vec![statement]).await?,
     };
@@ -60,33 +60,28 @@ pub(in crate::data) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
             .map(str::to_owned),
     };
     if let Some(ids) = ids.filter(|_| reached.written > 0) {
-        follow(call, &ids, &referrers).await?;
+        follow(call, &ids, &cascade).await?;
     }
     Ok(reach.reply(&reached, &preferences)?)
 }
 
 /// What the deletion of these records does to those that refer to them; an error undoes it.
-async fn follow(call: &Call<'_>, ids: &str, referrers: &[Referrer<'_>]) -> Result<(), Failure> {
+async fn follow(call: &Call<'_>, ids: &str, cascade: &Cascade<'_>) -> Result<(), Failure> {
     let (tenant, user) = (&call.caller.tenant.id, &call.caller.user);
-    let cascade = cascade(call);
-    let acts = cascade.acts();
-    let (look, blockers) = match acts {
-        true => (cascade.blocked_of(tenant, ids), cascade.blockers()),
-        false => (
-            delete::referrers_of(tenant, ids, referrers),
-            referrers.to_vec(),
-        ),
+    let look = match cascade.acts() {
+        true => {
+            call.step(cascade.carry_out_of(tenant, user, ids)).await?;
+            cascade.blocked_of(tenant, ids)
+        }
+        false => delete::referrers_of(tenant, ids, &cascade.referrers()),
     };
-    if acts {
-        call.step(cascade.carry_out_of(tenant, user, ids)).await?;
-    }
     let Some(look) = look else {
         return Ok(());
     };
     let looked = call.step(vec![look]).await?;
     let told = looked.first().and_then(|rows| rows.first());
     match told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
-        true => Err(in_use(&blockers, told).into()),
+        true => Err(in_use(&cascade.blockers(), told).into()),
         false => Ok(()),
     }
 }

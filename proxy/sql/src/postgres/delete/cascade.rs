@@ -1,19 +1,22 @@
-//! What a soft deletion does to the rows that refer to what goes: `onDelete`, and the way back.
+//! What a soft deletion does to the rows that refer to what goes: `onDelete`.
 //!
 //! One statement finds everything that goes with the roots (`gone`, by following the references that cascade) and
 //! changes it. Rows that are written meanwhile are found by the guard, a statement of its own with a younger snapshot:
 //! by then everything that has gone is locked, so that nobody can begin to refer to it.
+
+mod back;
+
+pub use back::Need;
 
 use model::{Field, ModelName, ModuleModel, OnDelete, TenantId};
 
 use super::{
     super::{
         binds::{Binds, TENANT},
-        insert::target_of,
         quote, table,
         update::versions_bind,
     },
-    Deletion, Referrer, Restoration,
+    Deletion, Referrer,
 };
 use crate::Statement;
 
@@ -39,7 +42,7 @@ struct Edge<'a> {
     on_delete: OnDelete,
 }
 
-impl Edge<'_> {
+impl<'a> Edge<'a> {
     /// The column of `c`, which goes by the name of the child's table.
     fn column(&self) -> String {
         quote(&self.field.column())
@@ -52,6 +55,22 @@ impl Edge<'_> {
             self.parent,
             self.column()
         )
+    }
+
+    /// Whether a live row refers to something that goes, under a further condition.
+    fn refers(&self, and: &str) -> String {
+        format!(
+            "exists (select from gone g join {} c on {} and {LIVE}{and})",
+            table(self.child),
+            self.joined()
+        )
+    }
+
+    fn referrer(&self) -> Referrer<'a> {
+        Referrer {
+            model: self.child,
+            field: self.field,
+        }
     }
 }
 
@@ -100,12 +119,15 @@ impl<'a> Cascade<'a> {
 
     /// The fields through which a live row keeps another from going, in the order in which [`Self::blocked`] answers.
     pub fn blockers(&self) -> Vec<Referrer<'a>> {
-        let restricting = self.of_kind(OnDelete::Restrict);
-        let referrer = |e: &Edge<'a>| Referrer {
-            model: e.child,
-            field: e.field,
-        };
-        restricting.map(referrer).collect()
+        self.of_kind(OnDelete::Restrict)
+            .map(Edge::referrer)
+            .collect()
+    }
+
+    /// Everything that may refer to the root.
+    pub fn referrers(&self) -> Vec<Referrer<'a>> {
+        let to_root = self.edges.iter().filter(|e| e.parent == 0);
+        to_root.map(Edge::referrer).collect()
     }
 
     /// The statement that tells, in one row with a column each, which blockers have live rows; none without blockers.
@@ -249,16 +271,7 @@ impl<'a> Cascade<'a> {
             let own = own.map(|id| format!(" and c.id <> {id}"));
             root.unwrap_or_default() + &own.unwrap_or_default()
         };
-        let left: Vec<_> = edges
-            .map(|e| {
-                format!(
-                    "exists (select from gone g join {} c on {} and {LIVE}{})",
-                    table(e.child),
-                    e.joined(),
-                    other(e)
-                )
-            })
-            .collect();
+        let left: Vec<_> = edges.map(|e| e.refers(&other(e))).collect();
         if left.is_empty() {
             return None;
         }
@@ -295,14 +308,7 @@ impl<'a> Cascade<'a> {
     fn blocked_by(&self) -> Vec<String> {
         let restricting = self.of_kind(OnDelete::Restrict);
         restricting
-            .map(|e| {
-                format!(
-                    "exists (select from gone g join {} c on {} and {LIVE}{})",
-                    table(e.child),
-                    e.joined(),
-                    self.not_gone(e.child)
-                )
-            })
+            .map(|e| e.refers(&self.not_gone(e.child)))
             .collect()
     }
 
@@ -350,147 +356,23 @@ impl<'a> Cascade<'a> {
 fn root_of(deletion: &Deletion<'_>, binds: &mut Binds) -> String {
     let id = binds.typed("uuid", Some(deletion.id.to_owned()));
     let delete_id = binds.typed("uuid", Some(deletion.delete_id.to_owned()));
-    let versions = deletion.versions.map(|versions| {
-        let versions = versions_bind(binds, versions);
-        format!(" and version = any({versions})")
-    });
+    let versions = in_version(binds, deletion.versions);
     format!(
         "select 0, id, {delete_id} from {} where {TENANT} and id = {id} and deleted_at is null{}",
         table(deletion.model),
-        versions.unwrap_or_default()
+        versions
     )
+}
+
+fn in_version(binds: &mut Binds, versions: Option<&[i64]>) -> String {
+    let Some(versions) = versions else {
+        return String::new();
+    };
+    format!(" and version = any({})", versions_bind(binds, versions))
 }
 
 fn written_by(user: &str) -> String {
     format!(
         "version = version + 1, updated_at = greatest(now(), t.updated_at), updated_by = {user}"
     )
-}
-
-/// A reference of a row that comes back with the root: something that it needs may be gone.
-#[derive(Debug, Clone, Copy)]
-pub struct Need<'a> {
-    /// The model of the row.
-    pub model: &'a ModelName,
-    /// Its field.
-    pub field: &'a Field,
-}
-
-/// The way back.
-impl<'a> Cascade<'a> {
-    /// What rows need that come back, in the order in which [`Self::unmet`] answers.
-    pub fn needs(&self) -> Vec<Need<'a>> {
-        let taken = self.taken().flat_map(|(m, model)| {
-            let fields = self.models[m].fields().iter();
-            let referring = fields.filter(|f| f.references.is_some());
-            referring.map(move |field| Need { model, field })
-        });
-        taken.collect()
-    }
-
-    /// The statements that lock what rows need that come back, against its deletion.
-    pub fn lock_needs(&self, restoration: &Restoration<'_>) -> Vec<Statement> {
-        let lock = |need: Need<'_>| {
-            let target = target_of(need.field.references.as_ref()?);
-            let mut binds = Binds::new(&restoration.tenant);
-            let gone = self.marked(&mut binds, restoration);
-            let column = quote(&need.field.column());
-            let text = format!(
-                "with recursive {gone} select 1 from {} p where p.{TENANT} and p.deleted_at is null and p.id in \
-                 (select c.{column} from gone g join {} c on c.{TENANT} and c.id = g.id where g.m = {}) \
-                 order by p.id for share of p",
-                table(&target),
-                table(need.model),
-                self.index(need.model)?
-            );
-            Some(binds.finish(text))
-        };
-        self.needs().into_iter().filter_map(lock).collect()
-    }
-
-    /// The statement that tells, in one row with a column each, which needs are not met: what they name is gone, and
-    /// does not come back.
-    pub fn unmet(&self, restoration: &Restoration<'_>) -> Statement {
-        let mut binds = Binds::new(&restoration.tenant);
-        let gone = self.marked(&mut binds, restoration);
-        let unmet = self.each_unmet();
-        binds.finish(format!("with recursive {gone} select {}", unmet.join(", ")))
-    }
-
-    /// The statement that restores what went with the root, unless a need is not met. The root follows.
-    pub fn carry_back(&self, restoration: &Restoration<'_>) -> Statement {
-        let mut binds = Binds::new(&restoration.tenant);
-        let gone = self.marked(&mut binds, restoration);
-        // The first bind after the tenant's is the root's id.
-        let id = "$2::uuid";
-        let user = binds.typed("text", Some(restoration.user.to_owned()));
-        let mut parts = vec![gone];
-        parts.push(format!(
-            "unmet (yes) as (select {})",
-            self.each_unmet().join(" or ")
-        ));
-        for (m, model) in self.taken() {
-            let but = match m {
-                0 => format!(" and t.id <> {id}"),
-                _ => String::new(),
-            };
-            parts.push(format!(
-                "back{m} as (update {} t set {}, deleted_at = null, delete_id = null from gone g \
-                 where g.m = {m} and t.{TENANT} and t.id = g.id{but} and not (select yes from unmet))",
-                table(model),
-                written_by(&user)
-            ));
-        }
-        binds.finish(format!("with recursive {} select 1", parts.join(", ")))
-    }
-
-    /// What must not be left of those that went with the root `t` when it comes back.
-    pub(super) fn none_left(&self) -> Vec<String> {
-        let own = self.cascading().filter(|e| e.parent == 0);
-        own.map(|e| {
-            format!(
-                "not exists (select from {} c where c.{TENANT} and c.{} = t.id and c.delete_id = t.delete_id and c.id <> t.id)",
-                table(e.child),
-                e.column()
-            )
-        })
-        .collect()
-    }
-
-    fn each_unmet(&self) -> Vec<String> {
-        let unmet = |need: Need<'_>| {
-            let target = target_of(need.field.references.as_ref()?);
-            let column = quote(&need.field.column());
-            let comes_back = match self.index(&target) {
-                Some(m) => format!(
-                    " and not exists (select from gone x where x.m = {m} and x.id = c.{column})"
-                ),
-                None => String::new(),
-            };
-            Some(format!(
-                "exists (select from gone g join {} c on g.m = {} and c.{TENANT} and c.id = g.id \
-                 where c.{column} is not null and not exists (select from {} p where p.{TENANT} and p.id = c.{column} \
-                 and p.deleted_at is null){comes_back})",
-                table(need.model),
-                self.index(need.model)?,
-                table(&target)
-            ))
-        };
-        self.needs().into_iter().filter_map(unmet).collect()
-    }
-
-    /// The deleted root in a version that it may have, and everything that went with it.
-    fn marked(&self, binds: &mut Binds, restoration: &Restoration<'_>) -> String {
-        let id = binds.typed("uuid", Some(restoration.id.to_owned()));
-        let versions = restoration.versions.map(|versions| {
-            let versions = versions_bind(binds, versions);
-            format!(" and version = any({versions})")
-        });
-        let root = format!(
-            "select 0, id, delete_id from {} where {TENANT} and id = {id} and deleted_at is not null{}",
-            table(self.models[0].name()),
-            versions.unwrap_or_default()
-        );
-        self.gone(&root, MARKED)
-    }
 }
