@@ -86,6 +86,8 @@ pub enum Reason {
     ReferenceNotFound,
     /// The referenced model exists and is not applied yet.
     ReferenceNotReady,
+    /// The referenced model's namespace does not let this one refer to it.
+    ReferenceNotPermitted,
     /// It would lose data.
     DestructiveChange,
     /// Somebody holds the lock.
@@ -169,6 +171,7 @@ impl Reason {
             Self::NameConflict => "NameConflict",
             Self::ReferenceNotFound => "ReferenceNotFound",
             Self::ReferenceNotReady => "ReferenceNotReady",
+            Self::ReferenceNotPermitted => "ReferenceNotPermitted",
             Self::DestructiveChange => "DestructiveChange",
             Self::LockUnavailable => "LockUnavailable",
             Self::StatementTimeout => "StatementTimeout",

@@ -170,7 +170,7 @@ pub struct ModuleModelSpec {
     /// How differences between database and spec are looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSpec>,
-    /// Namespaces whose models may reference this one.
+    /// Namespaces whose models may reference this one, besides its own. What refers to it already keeps doing so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]

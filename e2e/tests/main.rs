@@ -5,14 +5,17 @@
 mod canary;
 mod chart;
 mod convergence;
+mod erasure;
 mod faults;
 mod freshness;
 mod front_fence;
 mod front_policies;
 mod mistakes;
+mod modules;
 mod on_delete;
 mod openapi;
 mod refusals;
 mod road;
+mod sensitive;
 mod tenants;
 mod values;

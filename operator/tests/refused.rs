@@ -190,15 +190,14 @@ async fn refusals(world: &World) {
     assert_eq!(unchanged.status, first.status);
 
     // Unsupported and contradictory specs, by path.
-    let mut later = fields();
-    later[0]["sensitive"] = json!(true);
-    let object = world.model("later", "notes", json!({"fields": later, "realtime": true}));
+    let later = json!({"fields": fields(), "cache": {"ttl": "1m"}, "realtime": true});
+    let object = world.model("later", "notes", later);
     let refused = world.apply_stalled(&object).await.status.unwrap();
     let accepted = condition(&refused.conditions, "Accepted").unwrap();
     assert_eq!(accepted.reason, "NotYetSupported");
     assert_eq!(
         accepted.message,
-        "not yet supported: spec.fields[0].sensitive, spec.realtime"
+        "not yet supported: spec.cache.ttl, spec.realtime"
     );
     let mut wrong = fields();
     wrong[1]["default"] = json!("1.234");

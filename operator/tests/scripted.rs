@@ -63,7 +63,7 @@ async fn a_status_is_written_once_and_its_event_too() {
             ("Unknown", "Paused"),
         ),
         (
-            |o| o["spec"]["optimisticLocking"] = json!(false),
+            |o| o["spec"]["realtime"] = json!(true),
             "Stalled",
             ("True", "NotYetSupported"),
         ),
@@ -205,7 +205,7 @@ async fn a_note_that_is_too_long_is_cut_at_a_character() {
     let script = Script::new(Leadership::alone(), |_| None);
     let long = "ü".repeat(40);
     let fields: Vec<_> = (0..60)
-        .map(|i| json!({"name": format!("f{i}"), "type": "text", "sensitive": true}))
+        .map(|i| json!({"name": format!("f{i}"), "type": "vector", "dimension": 3}))
         .collect();
     let refused = model(|o| {
         o["metadata"]["namespace"] = json!(long);

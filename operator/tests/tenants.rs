@@ -55,16 +55,8 @@ async fn life_of_a_tenant(world: &World) {
             .unwrap()
             .clone()
     };
-    assert!(
-        catalog
-            .model(&tenant(a), &world.module(), "deals")
-            .is_some()
-    );
-    assert!(
-        catalog
-            .model(&tenant(b), &world.module(), "deals")
-            .is_none()
-    );
+    assert!(catalog.has(&tenant(a), &world.module(), "deals"));
+    assert!(!catalog.has(&tenant(b), &world.module(), "deals"));
     let permissions = |id: uuid::Uuid, user: &'static str| {
         let app = world.app.clone();
         async move {

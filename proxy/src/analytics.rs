@@ -51,7 +51,7 @@ use crate::{
     },
     exchange::{Reply, Request},
     problem::{FieldCode, Problem},
-    query::{no_parameters, refuse},
+    query::{keeps_no_deleted, no_parameters, refuse},
 };
 
 /// How long a query may take in ClickHouse (DESIGN 7); the profile of the user allows no more.
@@ -245,12 +245,14 @@ fn decide(caller: &Caller, module: &str, body: &[u8]) -> Result<Plan, Problem> {
         )]));
     };
     let model = caller
-        .catalog
-        .model(&caller.tenant, module, &name)
+        .model(&caller.catalog, module, &name)
         .ok_or_else(Problem::not_found)?;
     caller.require(&Permission::on(model.name(), Action::Read))?;
     let asked = Asked::parse(members)?;
     if asked.deleted != Deleted::Exclude {
+        if !model.soft_delete() {
+            return Err(Problem::invalid(vec![keeps_no_deleted(model, "deleted")]));
+        }
         caller.require(&Permission::on(model.name(), Action::Delete))?;
     }
     require_analytics(model)?;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
-use model::{Catalog, Permission, Tenant};
+use model::{Catalog, ModuleModel, Permission, Tenant};
 
 use crate::problem::{Problem, ProblemKind};
 
@@ -22,6 +22,21 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// A model as this caller sees it, by that catalogue.
+    pub fn model<'a>(
+        &self,
+        catalog: &'a Catalog,
+        module: &str,
+        model: &str,
+    ) -> Option<&'a Arc<ModuleModel>> {
+        catalog.model(&self.tenant, &self.permissions, module, model)
+    }
+
+    /// Every model that the tenant has, by name, as this caller sees it.
+    pub fn models(&self) -> impl Iterator<Item = &Arc<ModuleModel>> {
+        self.catalog.models(&self.tenant, &self.permissions)
+    }
+
     /// 403 unless the caller holds the permission. The answer does not tell whether any row exists.
     pub fn require(&self, permission: &Permission) -> Result<(), Problem> {
         if self.permissions.contains(permission) {

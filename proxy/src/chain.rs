@@ -199,7 +199,7 @@ fn is_known(catalog: &Catalog, tenant: TenantId, route: &Route) -> bool {
         | Route::Schema {
             module: Some(module),
             model: Some(model),
-        } => catalog.model(tenant, module, model).is_some(),
+        } => catalog.has(tenant, module, model),
         Route::Analytics { module }
         | Route::Batch { module }
         | Route::Schema {

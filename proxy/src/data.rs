@@ -61,7 +61,8 @@ use crate::{
     exchange::{Body, Reply, Request},
     hooks::Hooks,
     postgres::{Answer, Database, DatabaseError, Lane, RowStream},
-    problem::{Problem, ProblemKind},
+    problem::{FieldCode, Problem, ProblemKind},
+    query::refuse,
 };
 
 /// Where a newer catalogue comes from when the tables are not those that a request was planned for.
@@ -189,8 +190,9 @@ impl Asked<'_> {
             Target::Restore { model, id } => (model, Some(id), true),
             Target::Model { model, id } => (model, id, false),
         };
-        let model = catalog
-            .model(&self.caller.tenant, self.module, model)
+        let model = self
+            .caller
+            .model(catalog, self.module, model)
             .ok_or_else(Problem::not_found)?;
         let call = self.call(catalog, model);
         let reply = match (&self.request.method, id) {
@@ -254,11 +256,24 @@ impl Call<'_> {
             .try_for_each(|permission| self.caller.require(&permission))
     }
 
+    /// `If-Match`, if sent; 400 where versions are no condition of a write.
+    fn if_match(&self) -> Result<Option<etag::IfMatch>, Problem> {
+        let sent = etag::if_match(&self.request.headers);
+        if sent.is_none() || self.model.optimistic_locking() {
+            return Ok(sent);
+        }
+        let name = self.model.name().model.as_str();
+        let message = format!("versions are no condition of a write of {name}");
+        let error = refuse("If-Match", FieldCode::InvalidValue, message);
+        Err(Problem::invalid(vec![error]))
+    }
+
     /// What names of relations mean to this caller.
     fn names(&self) -> relation::Names<'_> {
         relation::Names {
             catalog: self.catalog,
             tenant: &self.caller.tenant,
+            permissions: &self.caller.permissions,
         }
     }
 

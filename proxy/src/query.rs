@@ -81,6 +81,13 @@ pub(crate) fn unknown_field(model: &ModuleModel, field: &str) -> FieldError {
     )
 }
 
+/// The error for what asks for deleted records where none are kept.
+pub(crate) fn keeps_no_deleted(model: &ModuleModel, parameter: &str) -> FieldError {
+    let name = model.name().model.as_str();
+    let message = format!("{name} keeps no deleted records");
+    refuse(parameter, FieldCode::InvalidValue, message)
+}
+
 /// How many conditions a filter holds, to be held against [`FILTERS_MAX`].
 pub fn count_conditions(filter: &sql::filter::Filter) -> usize {
     use sql::filter::Filter;

@@ -54,8 +54,7 @@ pub fn handle(
     let body = match (module, model) {
         (Some(module), Some(model)) => {
             let model = caller
-                .catalog
-                .model(&caller.tenant, module, model)
+                .model(&caller.catalog, module, model)
                 .ok_or_else(Problem::not_found)?;
             caller.require(&Permission::on(model.name(), Action::Read))?;
             encode(caller, describe::describe(caller, model))
@@ -66,8 +65,7 @@ pub fn handle(
                     && may_read(caller, m.name())
             };
             let models: Vec<_> = caller
-                .catalog
-                .models(&caller.tenant)
+                .models()
                 .filter(listed)
                 .map(|m| summary(caller, m))
                 .collect();
@@ -106,7 +104,7 @@ fn summary<'a>(caller: &Caller, model: &'a ModuleModel) -> Summary<'a> {
     Summary {
         module: &name.module,
         model: &name.model,
-        permissions: held(caller, name),
+        permissions: held(caller, model),
         analytics: model.analytics(),
         path: path_of(name),
     }
@@ -129,10 +127,10 @@ fn may_read(caller: &Caller, name: &ModelName) -> bool {
     may(caller, name, Action::Read)
 }
 
-fn held(caller: &Caller, name: &ModelName) -> Vec<&'static str> {
-    Action::ALL
-        .into_iter()
-        .filter(|action| may(caller, name, *action))
+fn held(caller: &Caller, model: &ModuleModel) -> Vec<&'static str> {
+    model
+        .actions()
+        .filter(|action| may(caller, model.name(), *action))
         .map(Action::as_str)
         .collect()
 }

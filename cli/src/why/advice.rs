@@ -15,6 +15,9 @@ pub fn advice(reason: &str, kind: &str, name: &str) -> Option<String> {
         "NameConflict" => "give it another name, or delete the resource that has this one".into(),
         "ReferenceNotFound" => "apply the referenced ModuleModel".into(),
         "ReferenceNotReady" => "look at the referenced ModuleModel: kubectl septem why mm/<its name>".into(),
+        "ReferenceNotPermitted" => {
+            "ask whoever owns the referenced ModuleModel to add this namespace to its spec.referencedBy".into()
+        }
         "DestructiveChange" => {
             "restore the field, or allow the loss in spec.migrations.policy (allowDrop, allowDestructive)".into()
         }

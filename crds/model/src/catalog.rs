@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Field, ModelName, ModuleModel, Tenant, TenantId};
+use crate::{Action, Field, ModelName, ModuleModel, Permission, Tenant, TenantId};
 
 pub use in_use::InUse;
 
@@ -63,13 +63,39 @@ pub struct Catalog {
     pub generation: Generation,
     /// Name of the database, part of the connector's name and prefix.
     pub database: String,
-    served: BTreeMap<ModelName, Arc<ModuleModel>>,
+    served: BTreeMap<ModelName, Served>,
     captured: BTreeMap<ModelName, Arc<ModuleModel>>,
     told: BTreeMap<ModelName, Arc<ModuleModel>>,
     /// Served or not: a retained row still refers to what it refers to.
     all: Vec<Arc<ModuleModel>>,
     tenants: HashMap<TenantId, Arc<Tenant>>,
     erased: HashSet<Uuid>,
+}
+
+/// A served model in the two ways in which it is seen.
+#[derive(Debug, Clone)]
+struct Served {
+    whole: Arc<ModuleModel>,
+    /// Without its sensitive fields, where it has any.
+    open: Option<Arc<ModuleModel>>,
+}
+
+impl Served {
+    fn of(whole: Arc<ModuleModel>) -> Self {
+        Self {
+            open: whole.without_sensitive().map(Arc::new),
+            whole,
+        }
+    }
+
+    fn seen_with(&self, permissions: &HashSet<Permission>) -> &Arc<ModuleModel> {
+        let sees_all =
+            || permissions.contains(&Permission::on(self.whole.name(), Action::Sensitive));
+        match &self.open {
+            Some(open) if !sees_all() => open,
+            _ => &self.whole,
+        }
+    }
 }
 
 /// The catalogue in the database is not one that this version reads.
@@ -89,7 +115,7 @@ impl Catalog {
             let model = Arc::new(entry.document);
             all.push(Arc::clone(&model));
             if entry.served && model.auto_api() {
-                served.insert(model.name().clone(), Arc::clone(&model));
+                served.insert(model.name().clone(), Served::of(Arc::clone(&model)));
             }
             if entry.served && model.has_after_hooks() {
                 told.insert(model.name().clone(), Arc::clone(&model));
@@ -136,9 +162,25 @@ impl Catalog {
         self.tenants.values()
     }
 
-    /// A served model of a module that this tenant has. Unknown module, module not installed and unknown model
-    /// look the same.
-    pub fn model(&self, tenant: &Tenant, module: &str, model: &str) -> Option<&Arc<ModuleModel>> {
+    /// A served model of a module that this tenant has, as a holder of these permissions sees it. Unknown module,
+    /// module not installed and unknown model look the same.
+    pub fn model(
+        &self,
+        tenant: &Tenant,
+        permissions: &HashSet<Permission>,
+        module: &str,
+        model: &str,
+    ) -> Option<&Arc<ModuleModel>> {
+        let served = self.served(tenant, module, model)?;
+        Some(served.seen_with(permissions))
+    }
+
+    /// Whether this tenant has that model.
+    pub fn has(&self, tenant: &Tenant, module: &str, model: &str) -> bool {
+        self.served(tenant, module, model).is_some()
+    }
+
+    fn served(&self, tenant: &Tenant, module: &str, model: &str) -> Option<&Served> {
         let name = ModelName {
             module: tenant.modules.get(module)?.clone(),
             model: model.parse().ok()?,
@@ -146,11 +188,15 @@ impl Catalog {
         self.served.get(&name)
     }
 
-    /// Every served model of the modules that this tenant has, by name.
-    pub fn models<'a>(&'a self, tenant: &'a Tenant) -> impl Iterator<Item = &'a Arc<ModuleModel>> {
-        self.served
-            .values()
-            .filter(|m| tenant.modules.contains(&m.name().module))
+    /// Every served model of the modules that this tenant has, by name, as a holder of these permissions sees it.
+    pub fn models<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        permissions: &'a HashSet<Permission>,
+    ) -> impl Iterator<Item = &'a Arc<ModuleModel>> {
+        let installed = |(name, _): &(&ModelName, _)| tenant.modules.contains(&name.module);
+        let served = self.served.iter().filter(installed);
+        served.map(|(_, served)| served.seen_with(permissions))
     }
 
     /// Every model with a field that references `target`, with that field: the to-many side of a relation.
@@ -218,7 +264,8 @@ mod tests {
         let catalog = Catalog::parse(&document.to_string()).unwrap();
         let id = "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01".parse().unwrap();
         let tenant = catalog.tenant(&id).unwrap();
-        assert!(catalog.model(tenant, "crm", "deals").is_some());
+        let none = HashSet::new();
+        assert!(catalog.model(tenant, &none, "crm", "deals").is_some());
         for (module, model) in [
             ("crm", "old"),
             ("hr", "people"),
@@ -227,11 +274,51 @@ mod tests {
             ("crm", "DEALS"),
         ] {
             assert!(
-                catalog.model(tenant, module, model).is_none(),
+                catalog.model(tenant, &none, module, model).is_none()
+                    && !catalog.has(tenant, module, model),
                 "{module}.{model}"
             );
         }
-        assert_eq!(catalog.models(tenant).count(), 1);
+        assert_eq!(catalog.models(tenant, &none).count(), 1);
         assert!(catalog.captured("crm", "old").is_some());
+    }
+
+    #[test]
+    fn sensitive_fields_are_there_for_those_who_may_see_them() {
+        let document = serde_json::json!({
+            "revision": 1, "generation": 1, "database": "septem",
+            "models": [{"served": true, "document": {
+                "module": "crm", "model": "people", "autoApi": true, "analytics": true, "maxPageSize": 10,
+                "fields": [
+                    {"name": "name", "type": "text"},
+                    {"name": "salary", "type": "int32", "sensitive": true},
+                ],
+            }}],
+            "tenants": [{"id": "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01", "slug": "acme", "state": "Active", "modules": ["crm"]}],
+        });
+        let catalog = Catalog::parse(&document.to_string()).unwrap();
+        let tenant = catalog.tenants().next().unwrap();
+        let seen = |held: &[&str]| {
+            let held = held.iter().map(|p| p.parse().unwrap()).collect();
+            let model = catalog.model(tenant, &held, "crm", "people").unwrap();
+            let listed = catalog.models(tenant, &held).next().unwrap();
+            assert_eq!(model, listed);
+            assert_eq!(model.fields().len(), 2, "the table is the same");
+            assert_eq!(
+                model.record_columns().last().unwrap().name.as_str(),
+                "version"
+            );
+            model.column("salary").is_some()
+        };
+        assert!(seen(&["crm.people.sensitive"]));
+        for held in [
+            &[][..],
+            &["crm.people.read", "crm.people.write", "crm.people.delete"],
+            &["crm.deals.sensitive"],
+        ] {
+            assert!(!seen(held), "{held:?}");
+        }
+        let captured = catalog.captured("crm", "people").unwrap();
+        assert!(captured.column("salary").is_some());
     }
 }

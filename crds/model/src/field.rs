@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ColumnName, Ident};
+use crate::{ColumnName, Ident, ModelName};
 
 /// Most digits of a decimal: ClickHouse's `Decimal128` and PostgreSQL's `numeric` both hold 38.
 pub const DECIMAL_PRECISION_MAX: u8 = 38;
@@ -161,6 +161,9 @@ pub struct Field {
     /// The model that a value of this field is an id of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references: Option<Reference>,
+    /// Whether only those see it who hold `{module}.{model}.sensitive`. Whoever may write the record may write it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
     /// A sentence for `describeModel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -187,6 +190,16 @@ pub struct Reference {
     /// What deleting the referenced row does.
     #[serde(default, skip_serializing_if = "OnDelete::is_restrict")]
     pub on_delete: OnDelete,
+}
+
+impl Reference {
+    /// The referenced model.
+    pub fn target(&self) -> ModelName {
+        ModelName {
+            module: self.module.clone(),
+            model: self.model.clone(),
+        }
+    }
 }
 
 /// What deleting a row does to the live rows that refer to it.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Check, ColumnName, Field, FieldType, Hook, HookEvent, Ident, hook,
+    Action, Check, ColumnName, Field, FieldType, Hook, HookEvent, Ident, hook,
     value::{ValueUse, parse_value},
 };
 
@@ -97,6 +97,12 @@ pub struct Draft {
     pub checks: Vec<Check>,
     /// Whether `/v1/data/{module}/{model}` is served.
     pub auto_api: bool,
+    /// Whether deleted rows stay, hidden, and can be restored.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub soft_delete: bool,
+    /// Whether a write may name the version that it is for.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub optimistic_locking: bool,
     /// Whether changes are captured into ClickHouse.
     pub analytics: bool,
     /// Most rows in one page, 1 to [`PAGE_SIZE_MAX_DEFAULT`].
@@ -104,6 +110,14 @@ pub struct Draft {
     /// Calls to the module, in the order in which they are made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl Draft {
@@ -204,6 +218,37 @@ impl ModuleModel {
         self.draft.analytics
     }
 
+    /// The model as those see it who may not see its sensitive fields; none where it has no such field.
+    ///
+    /// Its tables are the same: [`Self::fields`] has all of them. But [`Self::columns`] and all that is found by it has
+    /// only those that may be named, so that the others are as if they were not there.
+    pub fn without_sensitive(&self) -> Option<Self> {
+        let hidden = |name: &Ident| {
+            let mut fields = self.draft.fields.iter();
+            fields.any(|f| f.sensitive && f.name == *name)
+        };
+        let is_shown = |c: &&Column| c.system || !hidden(&c.name);
+        let columns: Vec<_> = self.columns.iter().filter(is_shown).cloned().collect();
+        (columns.len() < self.columns.len()).then(|| Self {
+            draft: self.draft.clone(),
+            columns,
+        })
+    }
+
+    /// Whether a client can name all of these, as this model is seen.
+    pub fn shows(&self, names: &[Ident]) -> bool {
+        names
+            .iter()
+            .all(|name| self.column(name.as_str()).is_some())
+    }
+
+    /// What there is to be allowed.
+    pub fn actions(&self) -> impl Iterator<Item = Action> {
+        let has_sensitive = self.draft.fields.iter().any(|f| f.sensitive);
+        let applies = move |action: &Action| has_sensitive || *action != Action::Sensitive;
+        Action::ALL.into_iter().filter(applies)
+    }
+
     /// Calls to the module for that event, in order.
     pub fn hooks(&self, event: HookEvent) -> impl Iterator<Item = &Hook> {
         self.draft.hooks.iter().filter(move |h| h.event == event)
@@ -217,6 +262,16 @@ impl ModuleModel {
     /// Whether changes go to the event topic: for analytics, or for hooks that are told after a write.
     pub fn streamed(&self) -> bool {
         self.draft.streamed()
+    }
+
+    /// Whether deleted rows stay, hidden, and can be restored. Without it they leave their table.
+    pub fn soft_delete(&self) -> bool {
+        self.draft.soft_delete
+    }
+
+    /// Whether a write may name the version that it is for, and a record has an `ETag`.
+    pub fn optimistic_locking(&self) -> bool {
+        self.draft.optimistic_locking
     }
 
     /// Most rows in one page.

@@ -1,4 +1,4 @@
-//! Permissions, spelled `{module}.{model}.read|write|delete`.
+//! Permissions, spelled `{module}.{model}.read|write|delete|sensitive`.
 
 use std::{fmt, str::FromStr};
 
@@ -11,13 +11,15 @@ pub enum Action {
     Read,
     /// Create and update.
     Write,
-    /// Soft delete, restore, and reading deleted rows.
+    /// Delete, restore, and reading deleted rows.
     Delete,
+    /// Seeing the fields that are marked `sensitive`.
+    Sensitive,
 }
 
 impl Action {
-    /// All, in the order in which they are registered.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Delete];
+    /// All. What a model has of them is [`ModuleModel::actions`](crate::ModuleModel::actions).
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Delete, Self::Sensitive];
 
     /// The last word of the permission.
     pub fn as_str(self) -> &'static str {
@@ -25,6 +27,7 @@ impl Action {
             Self::Read => "read",
             Self::Write => "write",
             Self::Delete => "delete",
+            Self::Sensitive => "sensitive",
         }
     }
 }
@@ -104,6 +107,7 @@ mod tests {
             "crm.deals.read",
             "crm.deals.write",
             "a_b.c_d.delete",
+            "crm.deals.sensitive",
             "cache.read",
             "cache.write",
         ] {

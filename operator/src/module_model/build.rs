@@ -185,10 +185,20 @@ fn rest(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>) {
             .push("publication of a table that nobody follows".into()),
         _ => {}
     }
-    plan.repaired = table.open_fence();
+    plan.repaired = table.open_fence(previous.soft_delete);
     if !plan.repaired.is_empty() {
         work.repair
-            .extend(ddl::isolate(name).into_iter().map(Statement::of));
+            .extend(ddl::isolate(model).into_iter().map(Statement::of));
+    }
+    // Proxies that remove rows are let in before they do, and may still do so until all know that rows are kept.
+    match (model.soft_delete(), table.may_delete()) {
+        (false, false) => work
+            .expand
+            .push(Statement::of(ddl::grant_delete(name)).locking(Lock::None)),
+        (true, true) => work
+            .contract
+            .push(Statement::of(ddl::revoke_delete(name)).locking(Lock::None)),
+        _ => {}
     }
     if !scope.observed.schema_is_granted() {
         plan.repaired.push("privileges on the schema");
@@ -230,5 +240,8 @@ fn is_published(model: &ModuleModel, desired: &Desired, observed: &Observed) -> 
         .fields()
         .iter()
         .all(|f| observed.column(f.column().as_str()).is_some());
-    published && owned && observed.claimed_by.is_some() && observed.permissions_are_registered()
+    published
+        && owned
+        && observed.claimed_by.is_some()
+        && observed.permissions_are_registered(model)
 }

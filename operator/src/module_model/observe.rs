@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::{Generation, ModelName, ModuleModel, permission::Action};
+use model::{Generation, ModelName, ModuleModel};
 use serde::{Deserialize, Serialize};
 use sql::{
     clickhouse,
@@ -20,8 +20,10 @@ use crate::{clickhouse::ClickHouse, error::Error};
 pub struct Asked {
     /// Its name.
     pub name: ModelName,
-    /// The models of its module that it refers to.
-    pub references: Vec<String>,
+    /// The models that it refers to.
+    pub references: BTreeSet<ModelName>,
+    /// Whether its deleted rows leave the table.
+    pub removes: bool,
     /// Whether it has a table in ClickHouse.
     pub analytics: bool,
 }
@@ -32,7 +34,8 @@ impl Asked {
         let references = model.fields().iter().filter_map(|f| f.references.as_ref());
         Self {
             name: model.name().clone(),
-            references: references.map(|r| r.model.as_str().to_owned()).collect(),
+            references: references.map(model::Reference::target).collect(),
+            removes: !model.soft_delete(),
             analytics: model.analytics(),
         }
     }
@@ -63,10 +66,24 @@ pub struct Observed {
     pub unsynced: BTreeSet<String>,
     /// Whether change capture reads a module's tables in one long transaction: an index would wait for its end.
     pub snapshot_running: bool,
-    /// How many of the model's permissions are registered.
-    pub permissions: i64,
+    /// The actions of the model that are registered.
+    pub permissions: BTreeSet<String>,
     /// Models among those asked for that have a table.
-    pub references: BTreeSet<String>,
+    pub references: Vec<ObservedTarget>,
+    /// Where its deleted rows leave the table: models that keep theirs and would lose them with it.
+    pub kept_with: Vec<String>,
+}
+
+/// A model that is referred to and has a table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ObservedTarget {
+    /// Its name.
+    #[serde(flatten)]
+    pub name: ModelName,
+    /// The resource that it was published for last, as `namespace/name`; none before the first publication.
+    pub resource: Option<String>,
+    /// Whether its deleted rows are kept.
+    pub soft_delete: bool,
 }
 
 /// A table.
@@ -302,12 +319,27 @@ select json_build_object(
     join pg_class c on c.oid = l.relation
     join pg_namespace n on n.oid = c.relnamespace and n.nspname not in ('platform', 'pg_catalog', 'pg_toast')
     where l.locktype = 'relation' and l.granted and l.database = (select oid from pg_database where datname = current_database())),
-  'permissions', (select count(*) from platform.permissions where module = q.module and model = q.model),
+  'permissions', (
+    select coalesce(json_agg(action order by action), '[]') from platform.permissions
+    where module = q.module and model = q.model),
   'references', (
-    select coalesce(json_agg(c.relname), '[]') from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = q.module and q.refs ? c.relname and c.relkind in ('r', 'p'))
+    select coalesce(json_agg(r || jsonb_build_object(
+      'resource', p.resource, 'soft_delete', coalesce((p.document ->> 'softDelete')::bool, true))), '[]')
+    from jsonb_array_elements(q.refs) r
+    left join platform.models p on p.module = r ->> 'module' and p.model = r ->> 'model'
+    where exists (
+      select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = r ->> 'module' and c.relname = r ->> 'model' and c.relkind in ('r', 'p'))),
+  -- All models are read for it, so only where it matters.
+  'kept_with', case when q.removes then (
+    select coalesce(json_agg(distinct p.module || '.' || p.model), '[]')
+    from platform.models p, jsonb_array_elements(p.document -> 'fields') f
+    where f -> 'references' ->> 'module' = q.module and f -> 'references' ->> 'model' = q.model
+      and f -> 'references' ->> 'onDelete' in ('Cascade', 'SetNull')
+      and coalesce((p.document ->> 'softDelete')::bool, true) and (p.module, p.model) <> (q.module, q.model))
+    else '[]' end
 )::text
-from unnest($1::text[], $2::text[], $3::jsonb[]) with ordinality q (module, model, refs, n) order by n";
+from unnest($1::text[], $2::text[], $3::jsonb[], $6::bool[]) with ordinality q (module, model, refs, removes, n) order by n";
 
 /// Looks at PostgreSQL for each of these models: one statement, so one moment.
 pub async fn observe(conn: &mut PgConnection, models: &[Asked]) -> Result<Vec<Observed>, Error> {
@@ -319,6 +351,7 @@ pub async fn observe(conn: &mut PgConnection, models: &[Asked]) -> Result<Vec<Ob
         .bind(&references)
         .bind(PUBLICATION)
         .bind(CDC_ROLE)
+        .bind(models.iter().map(|asked| asked.removes).collect::<Vec<_>>())
         .fetch_all(conn)
         .await
         .map_err(Error::postgres("a look at its catalogue"))?;
@@ -422,9 +455,16 @@ impl ObservedTable {
         self.constraints.iter().find(|c| c.name == name)
     }
 
-    /// What is open in the fence between tenants; empty when it stands. Policies and grants of others are not ours
+    /// Whether the proxy may remove rows.
+    pub fn may_delete(&self) -> bool {
+        let ours = |g: &Grant| g.grantee == APP_ROLE && g.privilege == "DELETE";
+        self.grants.iter().any(ours)
+    }
+
+    /// What is open in the fence between tenants; empty when it stands. Without `soft_delete` the proxy removes rows, and
+    /// must be able to; that it still is where rows are kept again opens nothing to another tenant. Policies and grants of others are not ours
     /// to judge: under a restrictive policy for everybody none of them shows another tenant's row.
-    pub fn open_fence(&self) -> Vec<&'static str> {
+    pub fn open_fence(&self, soft_delete: bool) -> Vec<&'static str> {
         let is = |policy: &ObservedPolicy, permissive: bool, role: &str, expression: &str| {
             policy.permissive == permissive
                 && policy.command == "*"
@@ -458,8 +498,10 @@ impl ObservedTable {
             policy(APP_POLICY).is_some_and(|p| is(p, true, APP_ROLE, "true")),
             "policy septem_app",
         );
+        let mut of_app = granted(APP_ROLE);
+        let may_delete = of_app.remove("DELETE");
         require(
-            granted(APP_ROLE) == BTreeSet::from(["SELECT", "INSERT", "UPDATE"]),
+            of_app == BTreeSet::from(["SELECT", "INSERT", "UPDATE"]) && (soft_delete || may_delete),
             "privileges of septem_app",
         );
         require(
@@ -500,7 +542,8 @@ impl Observed {
     }
 
     /// Whether every permission of the model is registered.
-    pub fn permissions_are_registered(&self) -> bool {
-        usize::try_from(self.permissions) == Ok(Action::ALL.len())
+    pub fn permissions_are_registered(&self, model: &ModuleModel) -> bool {
+        let mut actions = model.actions();
+        actions.all(|action| self.permissions.contains(action.as_str()))
     }
 }

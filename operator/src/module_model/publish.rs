@@ -1,6 +1,6 @@
 //! Catalogue, permissions and ledger of a model, in the transaction of its statements.
 
-use model::{Field, ModuleModel, permission::Action};
+use model::{Field, ModuleModel};
 use sqlx::PgConnection;
 
 use super::{
@@ -43,7 +43,7 @@ pub async fn publish(
     .map_err(Error::postgres(doing))?;
     record_columns(conn, &desired.model, columns).await?;
     record_fields(conn, &desired.model, fields).await?;
-    let actions: Vec<_> = Action::ALL.iter().map(|a| a.as_str()).collect();
+    let actions: Vec<_> = desired.model.actions().map(|a| a.as_str()).collect();
     sqlx::query(
         "insert into platform.permissions (module, model, action) select $1, $2, unnest($3::text[]) on conflict do nothing",
     )

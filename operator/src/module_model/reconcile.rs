@@ -18,7 +18,7 @@ use super::{
     deletion::delete_away,
     drift,
     files::{Files, Read, waits_for_tenants},
-    references::{Missing, missing_references},
+    references::{Missing, check_deletes, missing_references},
     status::{Facts, stage_of, stages, status},
     validate::{Desired, drift_interval_of, validate},
     withdraw::withdraw,
@@ -69,6 +69,12 @@ pub async fn reconcile(
             .metrics
             .reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
         return Ok(action);
+    }
+    let told = resource.status.as_ref().and_then(|s| s.observed_generation);
+    if told != resource.metadata.generation {
+        // It may permit more than before.
+        let (module, model) = (&resource.spec.module, &resource.spec.model);
+        context.waiting.wake(&format!("{module}.{model}"));
     }
     let mut facts = Facts::default();
     let end = run(&api, resource, &context, &mut facts).await;
@@ -206,6 +212,7 @@ async fn converge(
         Missing::WaitFor(stage) => return Ok(End::waiting(stage)),
         Missing::Later(fields, stage) => Some((desired.without_references(&fields)?, stage)),
     };
+    check_deletes(&found, desired, resource, context)?;
     let desired = waiting.as_ref().map_or(desired, |(without, _)| without);
     let mut plan = found.plan(plane, desired, rivals)?;
     let changed = !plan.is_empty() || !files.are_done();

@@ -74,11 +74,13 @@ pub fn stages(
     let model = &desired.model;
     let name = model.name();
     let table = format!("{}.{}", name.module.as_str(), name.model.as_str());
-    let open = look
-        .observed
-        .table
-        .as_ref()
-        .map_or_else(|| vec!["there is no table"], |t| t.open_fence());
+    let open = look.observed.table.as_ref().map_or_else(
+        || vec!["there is no table"],
+        |t| {
+            let soft_delete = look.previous.as_ref().is_none_or(|p| p.soft_delete);
+            t.open_fence(soft_delete)
+        },
+    );
     let isolation = if open.is_empty() && look.observed.schema_is_granted() {
         Stage::reached(
             ConditionType::IsolationEnforced,
@@ -88,8 +90,17 @@ pub fn stages(
         let message = format!("the fence is open: {}", open.join(", "));
         Stage::missing(ConditionType::IsolationEnforced, Reason::FenceOpen, message)
     };
-    let permissions = if look.observed.permissions_are_registered() {
-        let message = format!("{table}.read, .write and .delete are registered");
+    let permissions = if look.observed.permissions_are_registered(model) {
+        let actions: Vec<_> = model
+            .actions()
+            .map(|a| format!(".{}", a.as_str()))
+            .collect();
+        let message = match actions.split_last() {
+            Some((last, others)) => {
+                format!("{table}{} and {last} are registered", others.join(", "))
+            }
+            None => format!("{table} has none"),
+        };
         Stage::reached(ConditionType::PermissionsRegistered, message)
     } else {
         Stage::missing(

@@ -10,7 +10,7 @@ use super::{
     build::{Plan, Rivals, Step, build},
     observe::{
         Grant, LedgerColumn, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint,
-        ObservedIndex, ObservedModel, ObservedPolicy, ObservedTable,
+        ObservedIndex, ObservedModel, ObservedPolicy, ObservedTable, ObservedTarget,
     },
     validate::{Desired, validate},
 };
@@ -57,29 +57,10 @@ pub(super) fn desired(spec: Value) -> Desired {
 fn what_has_no_behaviour_yet_is_refused_by_its_path() {
     let cases = [
         (
-            "/fields/0",
-            "sensitive",
-            json!(true),
-            "spec.fields[0].sensitive",
-        ),
-        (
-            "/fields/3/references",
-            "module",
-            json!("hr"),
-            "spec.fields[3].references.module",
-        ),
-        (
             "/fields",
             "-",
             json!({"name": "v", "type": "vector", "dimension": 3}),
             "spec.fields[4].type",
-        ),
-        ("", "softDelete", json!(false), "spec.softDelete"),
-        (
-            "",
-            "optimisticLocking",
-            json!(false),
-            "spec.optimisticLocking",
         ),
         ("/analytics", "ttl", json!("24h"), "spec.analytics.ttl"),
         (
@@ -91,7 +72,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
         ("", "cache", json!({"ttl": "5s"}), "spec.cache.ttl"),
         ("", "realtime", json!(true), "spec.realtime"),
         ("", "limits", json!({"maxDepth": 2}), "spec.limits.maxDepth"),
-        ("", "referencedBy", json!(["hr"]), "spec.referencedBy"),
     ];
     for (parent, key, value, path) in cases {
         let refusal = validate(&resource(with(parent, key, value))).unwrap_err();
@@ -316,8 +296,13 @@ pub(super) fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics)
         waiting_for: Vec::new(),
         unsynced: BTreeSet::new(),
         snapshot_running: false,
-        permissions: 3,
-        references: BTreeSet::from(["companies".into()]),
+        permissions: model.actions().map(|a| a.as_str().to_owned()).collect(),
+        references: vec![ObservedTarget {
+            name: model.fields()[3].references.as_ref().unwrap().target(),
+            resource: Some("crm/companies".into()),
+            soft_delete: true,
+        }],
+        kept_with: Vec::new(),
     };
     let analytics = ObservedAnalytics {
         columns: model
@@ -644,9 +629,45 @@ fn a_retained_model_is_adopted_by_its_next_resource() {
     let plan = diff(spec(), |o, _| {
         let published = o.published.as_mut().unwrap();
         (published.served, published.resource_uid) = (false, "u0".into());
-        o.permissions = 0;
+        o.permissions.clear();
     });
     assert_eq!(steps(&plan.unwrap()), ["publish"]);
+}
+
+#[test]
+fn the_proxy_removes_rows_where_deleted_ones_are_not_kept_and_nowhere_else() {
+    let of_rows = |plan: &Plan| {
+        let all = statements(plan).into_iter();
+        all.filter(|s| s.contains("delete on")).collect::<Vec<_>>()
+    };
+    let granted = |table: &mut ObservedTable| {
+        table.grants.push(Grant {
+            grantee: "septem_app".into(),
+            privilege: "DELETE".into(),
+        });
+    };
+    // Before anybody knows of it.
+    let plan = diff(with("", "softDelete", json!(false)), |_, _| {}).unwrap();
+    assert_eq!(steps(&plan), ["publish"]);
+    assert_eq!(
+        of_rows(&plan),
+        ["grant delete on \"crm\".\"deals\" to septem_app"]
+    );
+    // When everybody knows.
+    let plan = diff(spec(), |o, _| granted(o.table.as_mut().unwrap())).unwrap();
+    assert_eq!(steps(&plan), ["contract"]);
+    assert_eq!(
+        of_rows(&plan),
+        ["revoke delete on \"crm\".\"deals\" from septem_app"]
+    );
+    assert!(
+        plan.repaired.is_empty(),
+        "no tenant is shown another's rows"
+    );
+    let mut table = applied(&desired(spec())).0.table.unwrap();
+    assert_eq!(table.open_fence(false), ["privileges of septem_app"]);
+    granted(&mut table);
+    assert!(table.open_fence(false).is_empty() && table.open_fence(true).is_empty());
 }
 
 #[test]

@@ -171,13 +171,7 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
     for (i, field) in spec.fields.iter().enumerate() {
         let path = |name: &str| format!("spec.fields[{i}].{name}");
         refuse(field.type_ == FieldTypeName::Vector, &path("type"));
-        refuse(field.sensitive, &path("sensitive"));
-        if let Some(reference) = &field.references {
-            refuse(reference.module != spec.module, &path("references.module"));
-        }
     }
-    refuse(!spec.soft_delete, "spec.softDelete");
-    refuse(!spec.optimistic_locking, "spec.optimisticLocking");
     if let Some(analytics) = &spec.analytics {
         refuse(analytics.ttl.is_some(), "spec.analytics.ttl");
         refuse(!analytics.order_by.is_empty(), "spec.analytics.orderBy");
@@ -191,7 +185,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
         spec.limits.as_ref().is_some_and(|l| l.max_depth.is_some()),
         "spec.limits.maxDepth",
     );
-    refuse(!spec.referenced_by.is_empty(), "spec.referencedBy");
     paths
 }
 
@@ -216,6 +209,8 @@ fn draft_of(spec: &ModuleModelSpec) -> Result<Draft, Refusal> {
         unique: indexes_of(&spec.unique, "spec.unique")?,
         checks: checks_of(&spec.checks)?,
         auto_api: spec.auto_api,
+        soft_delete: spec.soft_delete,
+        optimistic_locking: spec.optimistic_locking,
         analytics: spec.analytics.as_ref().is_some_and(|a| a.enabled),
         max_page_size: page,
         hooks: hooks_of(&spec.hooks)?,
@@ -352,6 +347,7 @@ fn field_of(field: &FieldSpec, path: &str) -> Result<Field, Refusal> {
         required: field.required,
         default: field.default.clone(),
         references,
+        sensitive: field.sensitive,
         description: field.description.clone(),
     })
 }
@@ -435,6 +431,6 @@ fn ident(text: &str, path: &str) -> Result<Ident, Refusal> {
         .map_err(|error: model::IdentError| invalid(path, &error.to_string()))
 }
 
-fn invalid(path: &str, message: &str) -> Refusal {
+pub(super) fn invalid(path: &str, message: &str) -> Refusal {
     Refusal::of_spec(Reason::InvalidModel, format!("{path}: {message}"))
 }

@@ -95,8 +95,9 @@ fn calls<'a>(
 ) -> Result<Vec<Call<'a>>, Problem> {
     let mut calls = Vec::with_capacity(operations.len());
     for (row, operation) in operations.iter().enumerate() {
-        let model = catalog
-            .model(&asked.caller.tenant, asked.module, &operation.model)
+        let model = asked
+            .caller
+            .model(catalog, asked.module, &operation.model)
             .ok_or_else(|| {
                 let error = refuse("model", FieldCode::NotFound, "is not there");
                 let errors = vec![at_row(error, row)];

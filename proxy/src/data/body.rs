@@ -258,6 +258,11 @@ impl Reading<'_> {
                 input.id = Some(id.ok_or_else(|| wrong("is not a UUID"))?);
                 return Ok(());
             }
+            ("version", Purpose::Patch | Purpose::PatchById)
+                if !self.model.optimistic_locking() =>
+            {
+                return read_only("is kept by the server, and no condition in this model");
+            }
             ("version", Purpose::Patch | Purpose::PatchById) => {
                 let version = value::parse(&FieldType::Int64, given).map_err(error)?;
                 let version = version.and_then(|v| v.parse().ok());

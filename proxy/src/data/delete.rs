@@ -1,4 +1,4 @@
-//! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion. Records that refer to the record are in its way, go with it,
+//! `DELETE /v1/data/{module}/{model}/{id}`. Records that refer to the record are in its way, go with it,
 //! or lose their reference, as `onDelete` says.
 
 pub(super) mod filtered;
@@ -14,7 +14,7 @@ use sql::{
 };
 
 use super::{
-    Call, Failure, accept, etag,
+    Call, Failure, accept,
     hooked::{Which, run},
     parse,
     patch::Expected,
@@ -41,7 +41,7 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
     let returning = written::returning(call, &preferences, Return::Minimal)?;
     let shape = written::shape(call, selected.as_deref(), true, returning);
     let expected = Expected {
-        if_match: etag::if_match(&call.request.headers),
+        if_match: call.if_match()?,
         version: None,
     };
     let which = Which::Ids(std::slice::from_ref(&id));
@@ -59,7 +59,7 @@ pub(super) async fn delete(call: &Call<'_>, id: &str) -> Result<Reply, Failure> 
     )?)
 }
 
-/// A live record to be deleted: what runs, and what the answers mean. The last statement is the one that writes.
+/// A live record to be deleted: what runs, and what the answers mean.
 pub(super) struct Removal<'a> {
     /// Of which model, and by whom.
     pub call: &'a Call<'a>,
@@ -104,13 +104,29 @@ impl<'a> Removal<'a> {
         } else {
             statements.extend(delete::live_referrers(&deletion));
         }
-        statements.push(delete::soft_delete(&deletion, &shape.columns));
+        if self.is_removal() {
+            statements.push(delete::remove(&deletion, &shape.columns));
+        } else {
+            statements.push(delete::soft_delete(&deletion, &shape.columns));
+            statements.extend(self.cascade.purge(&deletion));
+        }
         statements
+    }
+
+    /// How many statements follow the one that tells whether the record was deleted.
+    pub fn afterwards(&self) -> usize {
+        usize::from(!self.is_removal() && self.cascade.removes())
+    }
+
+    /// Whether the record leaves its table and nothing goes with it.
+    fn is_removal(&self) -> bool {
+        !self.call.model.soft_delete() && !self.cascade.acts()
     }
 
     /// The deleted row, or why it was not deleted.
     pub fn read<'r>(&self, answer: &'r [Vec<Row>]) -> Result<&'r Row, Problem> {
-        if let Some(row) = answer.last().and_then(|rows| rows.first()) {
+        let mut told = answer.iter().rev().skip(self.afterwards());
+        if let Some(row) = told.next().and_then(|rows| rows.first()) {
             return Ok(row);
         }
         self.expected

@@ -5,7 +5,7 @@
 mod shape;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     sync::{Arc, OnceLock},
 };
 
@@ -53,8 +53,9 @@ fn catalog() -> (&'static Catalog, Arc<Tenant>) {
 /// Reads a query string of a list, plans it and renders every statement that may follow from it. Whether it was read.
 pub fn query(text: &str) -> bool {
     let (catalog, tenant) = catalog();
+    let permissions = HashSet::new();
     let model = catalog
-        .model(&tenant, "m", "a")
+        .model(&tenant, &permissions, "m", "a")
         .expect("the model is in the catalogue");
     let pairs: Vec<_> = url::form_urlencoded::parse(text.as_bytes())
         .into_owned()
@@ -62,6 +63,7 @@ pub fn query(text: &str) -> bool {
     let names = Names {
         catalog,
         tenant: &tenant,
+        permissions: &permissions,
     };
     let Ok(mut query) = parse::parse_list(names, model, &pairs, &Preferences::default()) else {
         return false;

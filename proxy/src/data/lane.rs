@@ -205,6 +205,8 @@ fn serves(fields: &[&str], bounds: &Bounds<'_>, order: &[SortKey]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::{
         data::{parse::parse_list, plan::plan_list, prefer::Preferences, relation::Names},
@@ -296,6 +298,7 @@ mod tests {
             let names = Names {
                 catalog: &catalog,
                 tenant: catalog.tenants().next().unwrap(),
+                permissions: &HashSet::new(),
             };
             let list = parse_list(names, &model, &pairs, &Preferences::default()).unwrap();
             assert_eq!(plan_list(&model, &list).lane, expected, "{query}");

@@ -124,7 +124,7 @@ pub(super) fn parse_list(
                 parsed.offset = offset
             }),
             "cursor" => parsed.cursor = Some(value.clone()),
-            "deleted" => keep(&mut errors, parse_deleted(value), |deleted| {
+            "deleted" => keep(&mut errors, parse_deleted(model, value), |deleted| {
                 parsed.deleted = deleted
             }),
             "count" => keep(&mut errors, parse_count(value), |count| {
@@ -333,7 +333,10 @@ fn parse_offset(text: &str) -> Result<u32, FieldError> {
     }
 }
 
-fn parse_deleted(text: &str) -> Result<Deleted, FieldError> {
+fn parse_deleted(model: &ModuleModel, text: &str) -> Result<Deleted, FieldError> {
+    if !model.soft_delete() {
+        return Err(crate::query::keeps_no_deleted(model, "deleted"));
+    }
     match text {
         "exclude" => Ok(Deleted::Exclude),
         "include" => Ok(Deleted::Include),

@@ -17,7 +17,7 @@ use sql::{
 use super::{
     Call, Failure, accept,
     body::{self, Format, Input, Purpose, Reading},
-    etag::{self, IfMatch},
+    etag::IfMatch,
     hooked::{Which, run},
     locks::Locks,
     parse,
@@ -58,7 +58,7 @@ pub(super) async fn patch(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
     }
     let json = body::json_change(call.model, format, inputs);
     let expected = Expected {
-        if_match: etag::if_match(&call.request.headers),
+        if_match: call.if_match()?,
         version: input.version,
     };
     let shape = written::shape(call, selected.as_deref(), false, returning);

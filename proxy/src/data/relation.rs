@@ -1,6 +1,8 @@
 //! Relations of a model by name: to-one as the field less `_id`, to-many as the other model.
 
-use model::{Catalog, Field, ModuleModel, Tenant};
+use std::collections::HashSet;
+
+use model::{Catalog, Field, ModelName, ModuleModel, Permission, Tenant};
 use sql::postgres::select::Link;
 
 use crate::{
@@ -8,11 +10,12 @@ use crate::{
     query::{refuse, shown},
 };
 
-/// What names mean in a request: the models that this tenant has.
+/// What names mean in a request: the models that this tenant has, as the holder of these permissions sees them.
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'a> {
     pub catalog: &'a Catalog,
     pub tenant: &'a Tenant,
+    pub permissions: &'a HashSet<Permission>,
 }
 
 /// A foreign key, seen from one of its ends.
@@ -47,16 +50,47 @@ impl<'a> Relation<'a> {
     }
 }
 
+impl<'a> Relation<'a> {
+    /// What tells it from others of its name: the field, and the module of the model that refers.
+    fn hints(&self) -> Vec<&'a str> {
+        let module = (!self.is_one).then(|| self.model.name().module.as_str());
+        [self.field.name.as_str()]
+            .into_iter()
+            .chain(module)
+            .collect()
+    }
+
+    /// The hint that fits no other of these; the field where none does.
+    pub fn hint_among(&self, others: &[&Self]) -> &'a str {
+        let fitting = |hint: &&str| {
+            let fits = others.iter().filter(|r| r.hints().contains(hint));
+            fits.count() == 1
+        };
+        let mut hints = self.hints().into_iter();
+        hints.find(fitting).unwrap_or(self.field.name.as_str())
+    }
+}
+
 impl<'a> Names<'a> {
-    /// Every relation of a model to models that the tenant has. One that it has not is as if it were not there.
+    fn model(self, name: &ModelName) -> Option<&'a ModuleModel> {
+        let (module, model) = (name.module.as_str(), name.model.as_str());
+        let found = self
+            .catalog
+            .model(self.tenant, self.permissions, module, model);
+        found.map(|m| &**m)
+    }
+
+    /// Every relation of a model to models that the tenant has. One that it has not is as if it were not there, and
+    /// so is one by a field that the caller does not see.
     pub(crate) fn relations(self, model: &'a ModuleModel) -> Vec<Relation<'a>> {
         let mut found = Vec::new();
-        for field in model.fields() {
+        let is_shown =
+            |model: &ModuleModel, field: &Field| model.column(field.name.as_str()).is_some();
+        for field in model.fields().iter().filter(|f| is_shown(model, f)) {
             let Some(reference) = &field.references else {
                 continue;
             };
-            let (module, name) = (reference.module.as_str(), reference.model.as_str());
-            if let Some(target) = self.catalog.model(self.tenant, module, name) {
+            if let Some(target) = self.model(&reference.target()) {
                 found.push(Relation {
                     model: target,
                     field,
@@ -65,11 +99,8 @@ impl<'a> Names<'a> {
             }
         }
         for (other, field) in self.catalog.referrers(model.name()) {
-            let name = other.name();
-            let served = self
-                .catalog
-                .model(self.tenant, name.module.as_str(), name.model.as_str());
-            if let Some(other) = served {
+            let served = self.model(other.name());
+            if let Some(other) = served.filter(|other| is_shown(other, field)) {
                 found.push(Relation {
                     model: other,
                     field,
@@ -80,7 +111,7 @@ impl<'a> Names<'a> {
         found
     }
 
-    /// The relation of that name, and through that field where a hint says so. Where a field and a model give one
+    /// The relation of that name, and through that field, or to a model of that module, where a hint says so. Where a field and a model give one
     /// name to both ends (`node_id` of `nodes` to itself, called `node`), the name alone is the to-one and the name
     /// with a hint the to-many, as a model's description has them.
     pub(crate) fn relation(
@@ -93,7 +124,7 @@ impl<'a> Names<'a> {
         let all = self.relations(model);
         let named = all.iter().filter(|r| r.name() == name);
         let fitting: Vec<_> = named
-            .filter(|r| hint.is_none_or(|hint| r.field.name.as_str() == hint))
+            .filter(|r| hint.is_none_or(|hint| r.hints().contains(&hint)))
             .collect();
         let mut preferred = fitting.iter().filter(|r| r.is_one == hint.is_none());
         if let (Some(one), None) = (preferred.next(), preferred.next()) {
@@ -113,7 +144,7 @@ impl<'a> Names<'a> {
             several => {
                 let choices: Vec<_> = several
                     .iter()
-                    .map(|r| format!("{}!{}", r.name(), r.field.name.as_str()))
+                    .map(|r| format!("{}!{}", r.name(), r.hint_among(several)))
                     .collect();
                 let message = format!("{} is one of {}", shown(name), choices.join(", "));
                 Err(refuse(parameter, FieldCode::InvalidValue, message))
@@ -144,8 +175,9 @@ mod tests {
         let names = Names {
             catalog: &catalog,
             tenant,
+            permissions: &HashSet::new(),
         };
-        let model = catalog.model(tenant, "m", "node").unwrap();
+        let model = catalog.model(tenant, &HashSet::new(), "m", "node").unwrap();
         for (name, hint, expected) in [
             ("node", None, Some((true, "node_id"))),
             ("node", Some("node_id"), Some((false, "node_id"))),

@@ -11,7 +11,6 @@ use super::{
     Call, Failure, accept,
     body::Format,
     delete::cascade,
-    etag,
     hooked::{Which, run},
     parse,
     patch::Expected,
@@ -26,7 +25,7 @@ use crate::{
     exchange::Reply,
     postgres::Row,
     problem::{FieldCode, FieldError, Problem},
-    query::refuse,
+    query::{keeps_no_deleted, refuse},
 };
 
 /// 404 for a record that is not there or not deleted; 409 when what it refers to is gone, or a unique value is taken.
@@ -44,13 +43,13 @@ pub(super) async fn restore(call: &Call<'_>, id: &str) -> Result<Reply, Failure>
     let returning = written::returning(call, &preferences, Return::Representation)?;
     let shape = written::shape(call, selected.as_deref(), false, returning);
     let expected = Expected {
-        if_match: etag::if_match(headers),
+        if_match: call.if_match()?,
         version: None,
     };
-    let which = Which::Ids(std::slice::from_ref(&id));
+    let revival = Revival::plan(call, id, expected)?;
+    let which = Which::Ids(std::slice::from_ref(&revival.id));
     call.before_update(which, &mut [], Format::Json, run(&preferences))
         .await?;
-    let revival = Revival::plan(call, id, expected);
     let answer = call.write(revival.statements(&shape)).await?;
     let row = revival.read(&answer)?;
     Ok(written::one(
@@ -78,8 +77,13 @@ pub(super) struct Revival<'a> {
 }
 
 impl<'a> Revival<'a> {
-    /// Finds what the record may refer to.
-    pub fn plan(call: &'a Call<'a>, id: String, expected: Expected) -> Self {
+    /// Finds what the record may refer to. 400 where deleted records are not kept.
+    pub fn plan(call: &'a Call<'a>, id: String, expected: Expected) -> Result<Self, Problem> {
+        if !call.model.soft_delete() {
+            return Err(Problem::invalid(vec![keeps_no_deleted(
+                call.model, "restore",
+            )]));
+        }
         let target = |field: &Field| {
             let reference = field.references.as_ref();
             reference.map(|r| (r.module.clone(), r.model.clone()))
@@ -89,14 +93,14 @@ impl<'a> Revival<'a> {
         references.sort_by_key(|field| target(field));
         let own = call.model.name();
         let own = Some((own.module.clone(), own.model.clone()));
-        Self {
+        Ok(Self {
             before: references.partition_point(|field| target(field) < own),
             call,
             id,
             expected,
             references,
             cascade: cascade(call),
-        }
+        })
     }
 
     /// The statements of one transaction.

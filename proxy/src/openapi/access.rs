@@ -59,8 +59,7 @@ impl Access {
     pub fn of(caller: &Caller) -> Self {
         let writable = is_writable(caller);
         let models = caller
-            .catalog
-            .models(&caller.tenant)
+            .models()
             .filter_map(|model| {
                 let may = |action| {
                     caller
@@ -72,7 +71,7 @@ impl Access {
                     read,
                     write: writable && may(Action::Write),
                     delete: writable && delete,
-                    read_deleted: read && delete,
+                    read_deleted: read && delete && model.soft_delete(),
                     relations: if read {
                         relations(caller, model)
                     } else {
@@ -100,7 +99,7 @@ impl Access {
             u8::from(held[0]),
             u8::from(held[1]),
         ]);
-        for model in caller.catalog.models(&caller.tenant) {
+        for model in caller.models() {
             let name = model.name();
             let held = Action::ALL
                 .map(|action| caller.permissions.contains(&Permission::on(name, action)));
@@ -108,7 +107,8 @@ impl Access {
             digest.update(name.module.as_str());
             digest.update(".");
             digest.update(name.model.as_str());
-            digest.update([0, u8::from(held[0]), u8::from(held[1]), u8::from(held[2])]);
+            digest.update([0]);
+            digest.update(held.map(u8::from));
         }
         digest.finalize().into()
     }

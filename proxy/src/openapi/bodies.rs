@@ -92,7 +92,15 @@ fn operation_key(reach: &Reach) -> String {
 pub(super) fn operations(reach: &Reach) -> Vec<(String, Value)> {
     let key = key(&reach.model);
     let id = || json!({"anyOf": [reference("Uuid"), reference("Ref")]});
-    let version = || json!({"anyOf": [reference("Int64"), reference("Ref")]});
+    let version = json!({"anyOf": [reference("Int64"), reference("Ref")]});
+    let version = reach.model.optimistic_locking().then_some(version);
+    // With the version that is expected, where one may be.
+    let of_version = |mut members: Value| {
+        if let Some(version) = &version {
+            members["version"] = version.clone();
+        }
+        members
+    };
     let variant = |op: &str, required: &[&str], members: Value| {
         let mut properties = json!({
             "op": {"const": op}, "model": {"const": reach.model.name().model}, "ref": reference("RefName"),
@@ -114,12 +122,13 @@ pub(super) fn operations(reach: &Reach) -> Vec<(String, Value)> {
             &["data"],
             json!({"id": id(), "data": data("create")}),
         ));
-        let change = json!({"id": id(), "version": version(), "data": data("change")});
+        let change = of_version(json!({"id": id(), "data": data("change")}));
         variants.push(variant("update", &["id", "data"], change));
         let uniques = reach
             .model
             .unique()
             .iter()
+            .filter(|unique| reach.model.shows(&unique.fields))
             .flat_map(|unique| &unique.fields);
         let names: std::collections::BTreeSet<&str> =
             uniques.map(Ident::as_str).chain(["id"]).collect();
@@ -132,9 +141,9 @@ pub(super) fn operations(reach: &Reach) -> Vec<(String, Value)> {
         found.extend(in_batch(reach));
     }
     if reach.delete {
-        for op in ["delete", "restore"] {
-            let one = json!({"id": id(), "version": version()});
-            variants.push(variant(op, &["id"], one));
+        let kept = reach.model.soft_delete().then_some("restore");
+        for op in ["delete"].into_iter().chain(kept) {
+            variants.push(variant(op, &["id"], of_version(json!({"id": id()}))));
         }
     }
     found.push((operation_key(reach), json!({"oneOf": variants})));

@@ -47,7 +47,7 @@ pub(super) fn of_model(reach: &Reach, paths: &mut Map<String, Value>) {
     if !on_one.is_empty() {
         paths.insert(one.clone(), on_one.into());
     }
-    if reach.delete {
+    if reach.delete && reach.model.soft_delete() {
         paths.insert(format!("{one}/restore"), json!({"post": restore(reach)}));
     }
 }
@@ -204,9 +204,16 @@ fn written(
     good
 }
 
+/// What a write of one record takes beside the record.
+fn of_one_write(reach: &Reach) -> impl Iterator<Item = Value> {
+    let locking = reach.model.optimistic_locking().then_some("IfMatch");
+    let all = locking.into_iter().chain(["PreferWrite", "IdempotencyKey"]);
+    all.map(parameter)
+}
+
 fn change(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
-    parameters.extend(["IfMatch", "PreferWrite", "IdempotencyKey"].map(parameter));
+    parameters.extend(of_one_write(reach));
     let record = schemas::one(&part_of(reach));
     let good = written(reach, "Changed; the record as it is now.", record, &WRITTEN);
     let responses = responses::of(Deed::Change, good);
@@ -241,7 +248,7 @@ fn change_many(reach: &Reach) -> Value {
 
 fn delete(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
-    parameters.extend(["IfMatch", "PreferWrite", "IdempotencyKey"].map(parameter));
+    parameters.extend(of_one_write(reach));
     let record = schemas::one(&part_of(reach));
     let mut good = vec![("204", responses::empty("Deleted.", &WRITTEN))];
     if reach.read {
@@ -275,7 +282,7 @@ fn delete_many(reach: &Reach) -> Value {
 
 fn restore(reach: &Reach) -> Value {
     let mut parameters = vec![parameter("Id"), own(reach, "select")];
-    parameters.extend(["IfMatch", "PreferWrite", "IdempotencyKey"].map(parameter));
+    parameters.extend(of_one_write(reach));
     let record = schemas::one(&part_of(reach));
     let good = written(reach, "The record, live again.", record, &WRITTEN);
     let summary = "Brings a deleted record back, and what was deleted with it";

@@ -121,10 +121,12 @@ pub(super) fn create(model: &ModuleModel) -> Value {
 /// A body that changes one record.
 pub(super) fn change(model: &ModuleModel) -> Value {
     let mut properties = Map::new();
-    properties.insert(
-        "version".into(),
-        json!({"description": "The version that the client expects.", "$ref": "#/components/schemas/Int64"}),
-    );
+    if model.optimistic_locking() {
+        properties.insert(
+            "version".into(),
+            json!({"description": "The version that the client expects.", "$ref": "#/components/schemas/Int64"}),
+        );
+    }
     fields_into(model, &mut properties);
     json!({
         "type": "object", "additionalProperties": false, "properties": properties,

@@ -215,10 +215,7 @@ fn every_example_is_valid() {
 #[test]
 fn examples_of_filters_are_read_by_the_filter_parser() {
     let caller = caller_of(catalog(7, "Active"), A, &ALL);
-    let model = caller
-        .catalog
-        .model(&caller.tenant, "crm", "companies")
-        .unwrap();
+    let model = caller.model(&caller.catalog, "crm", "companies").unwrap();
     let document = build(A, &ALL);
     let filter = |name: &str| {
         let pointer =

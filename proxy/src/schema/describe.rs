@@ -28,6 +28,8 @@ pub struct Description<'a> {
     indexes: Vec<IndexDescription<'a>>,
     permissions: Vec<&'static str>,
     analytics: bool,
+    /// Whether deleted records can be restored.
+    soft_delete: bool,
     max_page_size: u32,
     limits: Limits,
     endpoints: Vec<Endpoint>,
@@ -132,9 +134,11 @@ pub fn describe<'a>(caller: &'a Caller, model: &'a ModuleModel) -> Description<'
             .iter()
             .map(index(false))
             .chain(model.unique().iter().map(index(true)))
+            .filter(|index| model.shows(index.fields))
             .collect(),
-        permissions: held(caller, name),
+        permissions: held(caller, model),
         analytics: model.analytics(),
+        soft_delete: model.soft_delete(),
         max_page_size: model.max_page_size(),
         limits: LIMITS,
         endpoints: endpoints(caller, model),
@@ -207,7 +211,9 @@ fn endpoints(caller: &Caller, model: &ModuleModel) -> Vec<Endpoint> {
             add("DELETE", &all);
         }
         add("DELETE", &one);
-        add("POST", &format!("{one}/restore"));
+        if model.soft_delete() {
+            add("POST", &format!("{one}/restore"));
+        }
     }
     if writable && (may(caller, name, Action::Write) || may(caller, name, Action::Delete)) {
         add("POST", &format!("/v1/data/{}/batch", name.module.as_str()));

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 /// `ModelSummary` and `ModelDescription`.
 pub(crate) fn schemas() -> Map<String, Value> {
     let name = json!({"type": "string"});
-    let permissions =
-        json!({"type": "array", "items": {"type": "string", "enum": ["read", "write", "delete"]}});
+    let permissions = json!({"type": "array", "items": {"type": "string", "enum": ["read", "write", "delete", "sensitive"]}});
     let names = json!({"type": "array", "items": name});
     let summary = json!({
         "type": "object", "required": ["module", "model", "permissions", "analytics", "path"],
@@ -18,7 +17,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
     let description = json!({
         "type": "object",
         "required": [
-            "module", "model", "fields", "relations", "indexes", "permissions", "analytics", "maxPageSize", "limits",
+            "module", "model", "fields", "relations", "indexes", "permissions", "analytics", "softDelete", "maxPageSize", "limits",
             "endpoints",
         ],
         "properties": {
@@ -37,6 +36,7 @@ pub(crate) fn schemas() -> Map<String, Value> {
                 "properties": {"name": name, "fields": names, "unique": {"type": "boolean"}},
             }},
             "analytics": {"type": "boolean"},
+            "softDelete": {"description": "Whether deleted records can be restored.", "type": "boolean"},
             "maxPageSize": {"type": "integer", "minimum": 1},
             "limits": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
             "endpoints": {"type": "array", "items": {

@@ -36,6 +36,7 @@ pub(crate) fn relations(caller: &Caller, model: &ModuleModel) -> Vec<Relation> {
     let names = Names {
         catalog: &caller.catalog,
         tenant: &caller.tenant,
+        permissions: &caller.permissions,
     };
     let mut found = Vec::new();
     for relation in names.relations(model) {
@@ -51,9 +52,10 @@ pub(crate) fn relations(caller: &Caller, model: &ModuleModel) -> Vec<Relation> {
                 None => relation.name().to_owned(),
             })
         };
-        // What `include` cannot tell from another is not told of: models of one name in two modules that refer by
-        // fields of one name.
-        let Some(name) = name(None).or_else(|| name(Some(relation.field.name.as_str()))) else {
+        let field = || name(Some(relation.field.name.as_str()));
+        let module = || name(Some(target.module.as_str()));
+        // What `include` cannot tell from another is not told of.
+        let Some(name) = name(None).or_else(field).or_else(module) else {
             continue;
         };
         if may_read(caller, target) {

@@ -159,10 +159,11 @@ fn relations_are_named_as_include_takes_them() {
     let names = crate::data::relation::Names {
         catalog: &caller.catalog,
         tenant: &caller.tenant,
+        permissions: &caller.permissions,
     };
     let mut told = Vec::new();
     for model in ["companies", "people", "deals"] {
-        let model = caller.catalog.model(&caller.tenant, "crm", model).unwrap();
+        let model = caller.model(&caller.catalog, "crm", model).unwrap();
         for relation in relations::relations(&caller, model) {
             let (name, hint) = match relation.name.split_once('!') {
                 Some((name, hint)) => (name, Some(hint)),

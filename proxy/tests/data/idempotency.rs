@@ -16,7 +16,11 @@ use crate::support::{
 
 /// A world with schema `platform` in its database.
 pub(super) async fn world() -> World {
-    let world = World::new().await;
+    with_platform(World::new().await).await
+}
+
+/// The world with schema `platform` in its database.
+pub(super) async fn with_platform(world: World) -> World {
     let mut admin = world.database.admin().await;
     for role in ["septem_sink", "septem_cdc"] {
         // A role belongs to the server: the operator or another test may have made it.

@@ -218,7 +218,11 @@ impl World {
         let name = |m: &Arc<ModuleModel>| m.name().clone();
         let id: TenantId = tenant.parse().unwrap();
         let tenant = Arc::clone(self.catalog.tenant(&id).unwrap());
-        let names: Vec<_> = self.catalog.models(&tenant).map(name).collect();
+        let names: Vec<_> = self
+            .catalog
+            .models(&tenant, &HashSet::new())
+            .map(name)
+            .collect();
         let all = names
             .iter()
             .flat_map(|n| Action::ALL.map(|a| Permission::on(n, a)));

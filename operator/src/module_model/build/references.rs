@@ -1,6 +1,6 @@
 //! Foreign keys of a table that exists: NOT VALID first, then proven; orphans are counted before.
 
-use model::{Field, Ident, Reference};
+use model::Field;
 use sql::postgres::ddl;
 
 use super::{
@@ -24,7 +24,7 @@ pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, field
         match (applied, &field.references) {
             (None, None) => {}
             // `onDelete` is the proxy's: the key is the same.
-            (Some(one), Some(other)) if target(one) == target(other) => {
+            (Some(one), Some(other)) if one.target() == other.target() => {
                 match scope.constraint(&key) {
                     None => plan.drift.missing.push(format!("constraint {key}")),
                     Some(found) if !found.validated => {
@@ -52,10 +52,6 @@ pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, field
             }
         }
     }
-}
-
-fn target(reference: &Reference) -> (&Ident, &Ident) {
-    (&reference.module, &reference.model)
 }
 
 /// The key under that name, before the publication.

@@ -89,6 +89,8 @@ fn read(
     let is_deleted = after.get("deleted_at").is_some_and(|v| v.get() != "null");
     let what = match operation {
         Operation::Create => HookEvent::AfterCreate,
+        // It leaves its table in the same transaction, and that is told.
+        Operation::Update if is_deleted && !model.soft_delete() => return Some(Meaning::Nothing),
         // A deleted record does not change until it is restored, so this is its deletion.
         Operation::Update if is_deleted => HookEvent::AfterDelete,
         Operation::Update => HookEvent::AfterUpdate,

@@ -31,7 +31,9 @@ pub use indexes::{
     IndexShape, LIVE_PRINTED, count_duplicates, create_index, drop_index_concurrently,
     index_shapes, rename_index,
 };
-pub use isolation::{TENANT_PREDICATE, TENANT_PREDICATE_PRINTED, grant_schema, isolate};
+pub use isolation::{
+    TENANT_PREDICATE, TENANT_PREDICATE_PRINTED, grant_delete, grant_schema, isolate, revoke_delete,
+};
 pub use module_role::{
     FileRights, MODULE_PREDICATE_PRINTED, close_module_role, create_module_role, drop_index,
     grant_module_role, grant_module_role_rows, humble_module_role, let_module_role_connect,

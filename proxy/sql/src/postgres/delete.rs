@@ -1,4 +1,4 @@
-//! Soft deletion, what it does to rows that refer to what goes, and the way back.
+//! Deletion, what it does to rows that refer to what goes, and the way back.
 
 mod cascade;
 mod filtered;
@@ -26,6 +26,17 @@ pub struct Referrer<'a> {
     pub model: &'a ModelName,
     /// Its field.
     pub field: &'a Field,
+    /// Whether deleted rows count: the row that they refer to leaves its table, and they do not.
+    pub counts_deleted: bool,
+}
+
+impl Referrer<'_> {
+    fn counted(&self) -> &'static str {
+        match self.counts_deleted {
+            true => "",
+            false => " and deleted_at is null",
+        }
+    }
 }
 
 /// What is to be deleted.
@@ -72,31 +83,44 @@ pub fn soft_delete(deletion: &Deletion<'_>, returning: &[Output]) -> Statement {
     let id = binds.typed("uuid", Some(deletion.id.to_owned()));
     let user = binds.typed("text", Some(deletion.user.to_owned()));
     let delete_id = binds.typed("uuid", Some(deletion.delete_id.to_owned()));
-    let mut conditions = vec![
-        TENANT.to_owned(),
-        format!("id = {id}"),
-        "deleted_at is null".to_owned(),
-    ];
-    if let Some(versions) = deletion.versions {
-        conditions.push(format!(
-            "version = any({})",
-            versions_bind(&mut binds, versions)
-        ));
-    }
-    conditions.extend(
-        deletion
-            .referrers
-            .iter()
-            .map(|r| format!("not {}", refers(deletion, r, &id))),
-    );
+    let conditions = deletion.conditions(&mut binds, &id);
     let text = format!(
         "update {} set version = version + 1, deleted_at = now(), delete_id = {delete_id}, \
-         updated_at = greatest(now(), updated_at), updated_by = {user} where {} returning {}",
+         updated_at = greatest(now(), updated_at), updated_by = {user} where {conditions} returning {}",
         table(deletion.model),
-        conditions.join(" and "),
         binds.outputs(returning),
     );
     binds.finish(text)
+}
+
+/// The same, and the row leaves its table.
+pub fn remove(deletion: &Deletion<'_>, returning: &[Output]) -> Statement {
+    let mut binds = Binds::new(&deletion.tenant);
+    let id = binds.typed("uuid", Some(deletion.id.to_owned()));
+    let conditions = deletion.conditions(&mut binds, &id);
+    let text = format!(
+        "delete from {} where {conditions} returning {}",
+        table(deletion.model),
+        binds.outputs(returning),
+    );
+    binds.finish(text)
+}
+
+impl Deletion<'_> {
+    /// The row is live, has a version that it may have, and nothing refers to it.
+    fn conditions(&self, binds: &mut Binds, id: &str) -> String {
+        let mut conditions = vec![
+            TENANT.to_owned(),
+            format!("id = {id}"),
+            "deleted_at is null".to_owned(),
+        ];
+        if let Some(versions) = self.versions {
+            conditions.push(format!("version = any({})", versions_bind(binds, versions)));
+        }
+        let referrers = self.referrers.iter();
+        conditions.extend(referrers.map(|r| format!("not {}", refers(self, r, id))));
+        conditions.join(" and ")
+    }
 }
 
 /// A row that refers to itself may go.
@@ -107,8 +131,9 @@ fn refers(deletion: &Deletion<'_>, referrer: &Referrer<'_>, id: &str) -> String 
         String::new()
     };
     format!(
-        "exists (select from {} where {TENANT} and {} = {id} and deleted_at is null{other})",
+        "exists (select from {} where {TENANT} and {} = {id}{}{other})",
         table(referrer.model),
         quote(&referrer.field.column()),
+        referrer.counted(),
     )
 }

@@ -69,7 +69,7 @@ pub fn insert(model: &ModuleModel, row: &NewRow<'_>, returning: &[Output]) -> St
 
 /// A row may refer to itself as it is created: then there is no parent to be found yet.
 fn parent_lives(model: &ModuleModel, reference: &Reference, value: &str, id: &str) -> String {
-    let target = target_of(reference);
+    let target = reference.target();
     let itself = if target == *model.name() {
         format!("{value} = {id} or ")
     } else {
@@ -86,19 +86,12 @@ pub(super) fn lives(target: &ModelName, id: &str) -> String {
     )
 }
 
-pub(super) fn target_of(reference: &Reference) -> ModelName {
-    ModelName {
-        module: reference.module.clone(),
-        model: reference.model.clone(),
-    }
-}
-
 /// The statement that locks a live row of the target against deletion until the transaction ends; no row when
 /// there is none.
 pub fn lock_parent(tenant: &TenantId, reference: &Reference, id: &str) -> Statement {
     let mut binds = Binds::new(tenant);
     let id = binds.typed("uuid", Some(id.to_owned()));
-    let target = table(&target_of(reference));
+    let target = table(&reference.target());
     let text = format!(
         "select 1 from {target} where {TENANT} and id = {id} and deleted_at is null for share"
     );

@@ -255,10 +255,12 @@ fn writes() {
         Referrer {
             model: &contacts,
             field: &deal_id,
+            counts_deleted: false,
         },
         Referrer {
             model: model.name(),
             field: &parent_id,
+            counts_deleted: false,
         },
     ];
     let deletion = Deletion {

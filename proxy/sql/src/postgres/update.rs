@@ -12,7 +12,7 @@ use model::{Field, ModelName, ModuleModel, TenantId};
 
 use super::{
     binds::{Binds, TENANT},
-    insert::{lives, target_of},
+    insert::lives,
     quote,
     select::Output,
     size, table, unqualified,
@@ -77,7 +77,7 @@ pub fn update(model: &ModuleModel, change: &Change<'_>, returning: &[Output]) ->
         let row = unqualified(model.name());
         let expression = change.json.bound(&mut binds, field, value.clone(), &row);
         if let Some(reference) = field.references.as_ref().filter(|_| !is_null) {
-            conditions.push(lives(&target_of(reference), &expression));
+            conditions.push(lives(&reference.target(), &expression));
         }
         sets.push(format!("{} = {expression}", quote(&field.column())));
     }

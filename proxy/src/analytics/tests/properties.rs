@@ -92,6 +92,7 @@ fn is_made_of_our_words(text: &str) -> bool {
     let model = model
         .model(
             model.tenant(&TENANT.parse().unwrap()).unwrap(),
+            &std::collections::HashSet::new(),
             "crm",
             "deals",
         )

@@ -196,12 +196,15 @@ impl<'a> Round<'a> {
         }
         let before = all.len();
         let mut counts = Vec::with_capacity(steps.len());
-        for (_, statements) in &steps {
+        for (step, statements) in &steps {
             counts.push(statements.len());
-            all.extend(statements.iter().cloned());
-            if alone && let Some(last) = all.pop() {
+            let writes = statements.len().checked_sub(1 + step.get().afterwards());
+            for (at, statement) in statements.iter().cloned().enumerate() {
                 // Nobody looks at the answers before they are committed.
-                all.push(must_write(last));
+                all.push(match alone && Some(at) == writes {
+                    true => must_write(statement),
+                    false => statement,
+                });
             }
         }
         let result = if alone {

@@ -66,7 +66,7 @@ impl<'a> Step<'a> {
         };
         Ok(match kind {
             Kind::Delete => Self::Delete(Removal::plan(call, id, expected)),
-            Kind::Restore => Self::Restore(Revival::plan(call, id, expected)),
+            Kind::Restore => Self::Restore(Revival::plan(call, id, expected)?),
             Kind::Create | Kind::Upsert | Kind::Update => Self::Update(Alteration::plan(
                 call,
                 id,
@@ -90,7 +90,15 @@ impl<'a> Step<'a> {
         Ok(Self::Upsert(Box::new(upsertion)))
     }
 
-    /// The statements; the last one writes.
+    /// How many statements follow the one that writes the record.
+    pub fn afterwards(&self) -> usize {
+        match self {
+            Self::Delete(removal) => removal.afterwards(),
+            Self::Create(_) | Self::Update(_) | Self::Upsert(_) | Self::Restore(_) => 0,
+        }
+    }
+
+    /// The statements; the last one but [`Self::afterwards`] writes.
     pub fn statements(&self, shape: &Shape) -> Vec<Statement> {
         match self {
             Self::Create(creation) => creation.statements(shape),
@@ -112,7 +120,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Whether the last statement answers a row exactly when the step has succeeded.
+    /// Whether that statement answers a row exactly when the step has succeeded.
     pub fn tells_by_its_row(&self) -> bool {
         !matches!(self, Self::Update(alteration) if alteration.is_empty())
     }

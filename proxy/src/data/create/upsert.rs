@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{Field, ModuleModel};
+use model::{Field, Index, ModuleModel};
 use sql::postgres::insert::Key;
 
 use crate::{
@@ -48,9 +48,7 @@ pub(super) fn key_of<'m>(
     };
     let key = match names {
         [id] if id == "id" => Some(Key::Id),
-        _ => model
-            .unique()
-            .iter()
+        _ => keys(model)
             .find(|unique| same(&unique.fields))
             .map(Key::Unique),
     };
@@ -60,9 +58,15 @@ pub(super) fn key_of<'m>(
     }
 }
 
+/// The unique keys that a caller may look for records by, as the model is seen.
+fn keys(model: &ModuleModel) -> impl Iterator<Item = &Index> {
+    let all = model.unique().iter();
+    all.filter(|unique| model.shows(&unique.fields))
+}
+
 fn choices(model: &ModuleModel) -> String {
     let mut choices = vec!["id".to_owned()];
-    choices.extend(model.unique().iter().map(|unique| {
+    choices.extend(keys(model).map(|unique| {
         let fields: Vec<_> = unique.fields.iter().map(model::Ident::as_str).collect();
         fields.join(",")
     }));

@@ -39,7 +39,8 @@ pub(in crate::data) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
     };
     let cascade = cascade(call);
     // Whether they may go is seen when they are gone: nobody can begin to refer to them from then on.
-    let answer = match cascade.referrers().is_empty() {
+    let is_all = cascade.referrers().is_empty() && call.model.soft_delete();
+    let answer = match is_all {
         true => call.write(vec![statement]).await?,
         false => call.step(vec![statement]).await?,
     };
@@ -75,13 +76,15 @@ async fn follow(call: &Call<'_>, ids: &str, cascade: &Cascade<'_>) -> Result<(),
         }
         false => delete::referrers_of(tenant, ids, &cascade.referrers()),
     };
-    let Some(look) = look else {
-        return Ok(());
-    };
-    let looked = call.step(vec![look]).await?;
-    let told = looked.first().and_then(|rows| rows.first());
-    match told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
-        true => Err(in_use(&cascade.blockers(), told).into()),
-        false => Ok(()),
+    if let Some(look) = look {
+        let looked = call.step(vec![look]).await?;
+        let told = looked.first().and_then(|rows| rows.first());
+        if told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
+            return Err(in_use(&cascade.blockers(), told).into());
+        }
     }
+    if let Some(purge) = cascade.purge_of(tenant, ids) {
+        call.step(vec![purge]).await?;
+    }
+    Ok(())
 }

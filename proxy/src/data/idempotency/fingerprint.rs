@@ -1,7 +1,10 @@
 //! What was asked, in 32 bytes.
 
+use std::collections::HashSet;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
+use model::{Action, Permission};
 use sha2::{Digest as _, Sha256};
 
 use crate::exchange::Request;
@@ -16,7 +19,8 @@ const SHAPING: [&str; 6] = [
     "handling",
 ];
 
-/// SHA-256 over method, path, query, the headers that shape the write or its answer, and the body.
+/// SHA-256 over method, path, query, the headers that shape the write or its answer, the body, and which sensitive
+/// fields may be seen: an answer that showed them is not given again to one who may not see them any more.
 ///
 /// Whoever asks is not in it: the key is looked up among the user's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,7 @@ pub(in crate::data) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     /// Of a request.
-    pub fn of(request: &Request) -> Self {
+    pub fn of(request: &Request, held: &HashSet<Permission>) -> Self {
         let mut hash = Parts(Sha256::new());
         hash.part(request.method.as_str());
         hash.list(&request.path);
@@ -34,6 +38,14 @@ impl Fingerprint {
         }
         hash.list(preferences(&request.headers));
         hash.part(&request.body);
+        let is_sight = |p: &&Permission| matches!(p, Permission::Model(_, Action::Sensitive));
+        let mut sight: Vec<_> = held
+            .iter()
+            .filter(is_sight)
+            .map(Permission::to_string)
+            .collect();
+        sight.sort_unstable();
+        hash.list(sight);
         Self(hash.0.finalize().into())
     }
 
@@ -115,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_shapes_the_answer_counts_and_nothing_else() {
-        let of = |r: Request| Fingerprint::of(&r);
+        let of = |r: Request| Fingerprint::of(&r, &HashSet::new());
         let plain = || request(&["a", "b"], &[], &[], "{}");
         let base = of(plain());
         for (what, other) in [
@@ -152,6 +164,15 @@ mod tests {
         ] {
             assert_eq!(of(request(&["a", "b"], &[], same, "{}")), base);
         }
+        let holding = |held: &[&str]| {
+            let held = held.iter().map(|p| p.parse().unwrap()).collect();
+            Fingerprint::of(&plain(), &held)
+        };
+        assert_eq!(holding(&["a.b.read", "a.b.write"]), base);
+        let sees = holding(&["a.b.sensitive", "a.c.sensitive"]);
+        assert_ne!(sees, base);
+        assert_ne!(sees, holding(&["a.b.sensitive"]));
+        assert_eq!(sees, holding(&["a.c.sensitive", "a.b.sensitive"]));
         let spelled = |prefer| of(request(&["a"], &[], &[("prefer", prefer)], ""));
         assert_eq!(
             spelled("return=minimal, numbers=string"),

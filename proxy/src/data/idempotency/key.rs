@@ -50,7 +50,7 @@ pub(in crate::data) fn parse(caller: &Caller, request: &Request) -> Result<Optio
             user: Arc::clone(&caller.user),
             key,
         },
-        fingerprint: Fingerprint::of(request),
+        fingerprint: Fingerprint::of(request, &caller.permissions),
     }))
 }
 

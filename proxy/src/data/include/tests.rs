@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use model::Catalog;
 
 use super::*;
@@ -61,8 +63,11 @@ fn parse(model: &str, text: &str) -> Result<(Vec<Included>, Sum), FieldError> {
     let names = Names {
         catalog: &catalog,
         tenant,
+        permissions: &HashSet::new(),
     };
-    let model = catalog.model(tenant, "air", model).unwrap();
+    let model = catalog
+        .model(tenant, &HashSet::new(), "air", model)
+        .unwrap();
     let mut sum = Sum::default();
     Ok((parse_include(names, model, text, 1, &mut sum)?, sum))
 }
@@ -133,7 +138,9 @@ fn what_is_inside_is_read_as_outside() {
 fn parse_condition_of_carriers(name: &str) -> Filter {
     let catalog = world();
     let tenant = catalog.tenants().next().unwrap();
-    let model = catalog.model(tenant, "air", "carriers").unwrap();
+    let model = catalog
+        .model(tenant, &HashSet::new(), "air", "carriers")
+        .unwrap();
     parse_condition(model, "name", &format!("eq.{name}")).unwrap()
 }
 

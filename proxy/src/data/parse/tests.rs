@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::*;
 
 fn model() -> ModuleModel {
@@ -27,6 +29,7 @@ fn parse(query: &str) -> Result<ListQuery, Vec<(String, FieldCode)>> {
     let names = Names {
         catalog: &world,
         tenant,
+        permissions: &HashSet::new(),
     };
     parse_list(names, &model(), &pairs, &Preferences::default())
         .map_err(|p| p.errors.into_iter().map(|e| (e.field, e.code)).collect())

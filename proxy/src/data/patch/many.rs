@@ -217,7 +217,7 @@ impl<'a> Edits<'a> {
             }
             for (field, value) in self.call.model.fields().iter().zip(&input.values) {
                 if let (Some(reference), Some(Some(id))) = (&field.references, value)
-                    && version_of(&target_of(reference), id).is_none()
+                    && version_of(&reference.target(), id).is_none()
                 {
                     errors.push(at(missing_reference(field.name.as_str()), row));
                 }
@@ -277,13 +277,6 @@ impl<'a> Edits<'a> {
         };
         let named = |error| FieldError { row, ..error };
         conflict(errors.into_iter().map(named).collect()).into()
-    }
-}
-
-fn target_of(reference: &model::Reference) -> ModelName {
-    ModelName {
-        module: reference.module.clone(),
-        model: reference.model.clone(),
     }
 }
 

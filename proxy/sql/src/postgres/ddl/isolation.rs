@@ -1,6 +1,6 @@
 //! What keeps tenants apart in PostgreSQL: row-level security, its two policies, and grants.
 
-use model::{Ident, ModelName};
+use model::{Ident, ModelName, ModuleModel};
 
 use super::{APP_POLICY, APP_ROLE, CDC_ROLE, SINK_ROLE, TENANT_POLICY};
 use crate::postgres::{quote_text, schema, table};
@@ -23,10 +23,11 @@ pub fn grant_schema(module: &Ident) -> Vec<String> {
 }
 
 /// Puts the fence up, whatever was there: run at creation, and again when a look at the catalogue finds it open.
-pub fn isolate(name: &ModelName) -> Vec<String> {
+pub fn isolate(model: &ModuleModel) -> Vec<String> {
+    let name = model.name();
     let target = table(name);
     let (tenant, app) = (quote_text(TENANT_POLICY), quote_text(APP_POLICY));
-    vec![
+    let mut statements = vec![
         format!("alter table {target} enable row level security"),
         format!("alter table {target} force row level security"),
         format!("drop policy if exists {tenant} on {target}"),
@@ -40,5 +41,19 @@ pub fn isolate(name: &ModelName) -> Vec<String> {
         format!("revoke all on {target} from public, {APP_ROLE}, {CDC_ROLE}, {SINK_ROLE}"),
         format!("grant select, insert, update on {target} to {APP_ROLE}"),
         format!("grant select on {target} to {CDC_ROLE}"),
-    ]
+    ];
+    if !model.soft_delete() {
+        statements.push(grant_delete(name));
+    }
+    statements
+}
+
+/// Lets the proxy remove rows, which it does where deleted ones are not kept.
+pub fn grant_delete(name: &ModelName) -> String {
+    format!("grant delete on {} to {APP_ROLE}", table(name))
+}
+
+/// Takes [`grant_delete`] back.
+pub fn revoke_delete(name: &ModelName) -> String {
+    format!("revoke delete on {} from {APP_ROLE}", table(name))
 }

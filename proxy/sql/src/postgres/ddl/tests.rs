@@ -75,6 +75,7 @@ fn the_old_row_is_logged_where_a_value_can_be_out_of_line() {
             required: false,
             default: None,
             references: None,
+            sensitive: false,
             description: None,
         };
         let draft = serde_json::json!({

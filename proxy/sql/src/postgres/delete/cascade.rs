@@ -1,10 +1,11 @@
-//! What a soft deletion does to the rows that refer to what goes: `onDelete`.
+//! What a deletion does to the rows that refer to what goes: `onDelete`.
 //!
 //! One statement finds everything that goes with the roots (`gone`, by following the references that cascade) and
 //! changes it. Rows that are written meanwhile are found by the guard, a statement of its own with a younger snapshot:
 //! by then everything that has gone is locked, so that nobody can begin to refer to it.
 
 mod back;
+mod purge;
 
 pub use back::Need;
 
@@ -40,6 +41,8 @@ struct Edge<'a> {
     child: &'a ModelName,
     field: &'a Field,
     on_delete: OnDelete,
+    /// Whether a deleted row of the parent stays in its table.
+    keeps: bool,
 }
 
 impl<'a> Edge<'a> {
@@ -57,10 +60,15 @@ impl<'a> Edge<'a> {
         )
     }
 
-    /// Whether a live row refers to something that goes, under a further condition.
-    fn refers(&self, and: &str) -> String {
+    /// Which rows keep their parent from going: what goes from its table would leave a deleted row's reference dangling.
+    fn counted(&self) -> &'static str {
+        if self.keeps { LIVE } else { "true" }
+    }
+
+    /// Whether a row that counts refers to something that goes.
+    fn refers(&self, condition: &str, and: &str) -> String {
         format!(
-            "exists (select from gone g join {} c on {} and {LIVE}{and})",
+            "exists (select from gone g join {} c on {} and {condition}{and})",
             table(self.child),
             self.joined()
         )
@@ -70,6 +78,7 @@ impl<'a> Edge<'a> {
         Referrer {
             model: self.child,
             field: self.field,
+            counts_deleted: !self.keeps && self.on_delete == OnDelete::Restrict,
         }
     }
 }
@@ -100,6 +109,7 @@ impl<'a> Cascade<'a> {
                     child: child.name(),
                     field,
                     on_delete,
+                    keeps: model.soft_delete(),
                 });
             }
             parent += 1;
@@ -271,7 +281,7 @@ impl<'a> Cascade<'a> {
             let own = own.map(|id| format!(" and c.id <> {id}"));
             root.unwrap_or_default() + &own.unwrap_or_default()
         };
-        let left: Vec<_> = edges.map(|e| e.refers(&other(e))).collect();
+        let left: Vec<_> = edges.map(|e| e.refers(LIVE, &other(e))).collect();
         if left.is_empty() {
             return None;
         }
@@ -284,14 +294,19 @@ impl<'a> Cascade<'a> {
 
     /// `gone (m, id, d)`: which model, which row, and the `delete_id` that it has or will have.
     fn gone(&self, root: &str, condition: &str) -> String {
+        self.gone_where(root, |_| condition)
+    }
+
+    fn gone_where<'c>(&self, root: &str, condition: impl Fn(&Edge<'_>) -> &'c str) -> String {
         let arms: Vec<_> = self
             .cascading()
             .map(|e| {
                 format!(
-                    "select {} as m, c.id from {} c where {} and {condition}",
+                    "select {} as m, c.id from {} c where {} and {}",
                     self.index(e.child).unwrap_or_default(),
                     table(e.child),
-                    e.joined()
+                    e.joined(),
+                    condition(e)
                 )
             })
             .collect();
@@ -308,7 +323,7 @@ impl<'a> Cascade<'a> {
     fn blocked_by(&self) -> Vec<String> {
         let restricting = self.of_kind(OnDelete::Restrict);
         restricting
-            .map(|e| e.refers(&self.not_gone(e.child)))
+            .map(|e| e.refers(e.counted(), &self.not_gone(e.child)))
             .collect()
     }
 

@@ -65,9 +65,10 @@ pub fn referrers_of(tenant: &TenantId, ids: &str, referrers: &[Referrer<'_>]) ->
         .iter()
         .map(|referrer| {
             format!(
-                "exists (select from {} where {TENANT} and {} = any({ids}) and deleted_at is null)",
+                "exists (select from {} where {TENANT} and {} = any({ids}){})",
                 table(referrer.model),
                 quote(&referrer.field.column()),
+                referrer.counted(),
             )
         })
         .collect();

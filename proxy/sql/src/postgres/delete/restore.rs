@@ -5,7 +5,6 @@ use model::{Field, ModelName, ModuleModel, TenantId};
 use super::{
     super::{
         binds::{Binds, TENANT},
-        insert::target_of,
         quote,
         select::Output,
         table,
@@ -56,7 +55,7 @@ pub fn lock_parent_of(
     id: &str,
     field: &Field,
 ) -> Option<Statement> {
-    let target = target_of(field.references.as_ref()?);
+    let target = field.references.as_ref()?.target();
     let mut binds = Binds::new(tenant);
     let id = binds.typed("uuid", Some(id.to_owned()));
     let text = format!(
@@ -91,7 +90,7 @@ pub fn restore(
         conditions.push(format!("version = any({versions})"));
     }
     conditions.extend(model.fields().iter().filter_map(|field| {
-        let target = target_of(field.references.as_ref()?);
+        let target = field.references.as_ref()?.target();
         let name = format!("t.{}", quote(&field.column()));
         // A row that refers to itself needs nobody else.
         Some(format!(

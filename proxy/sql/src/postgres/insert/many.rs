@@ -8,7 +8,6 @@ use super::super::{
     select::Output,
     size, table,
 };
-use super::target_of;
 use crate::Statement;
 
 /// Rows to be written, all or none.
@@ -61,7 +60,7 @@ pub fn insert_many(model: &ModuleModel, rows: &NewRows<'_>, returning: &[Output]
     for (i, field) in model.fields().iter().enumerate() {
         let column = binds.texts(rows.values.iter().map(|row| row[i].as_deref()));
         if let Some(reference) = &field.references {
-            let target = target_of(reference);
+            let target = reference.target();
             conditions.push(parents_live(model, &target, &column, &ids));
         }
         names.push(quote(&field.column()));

@@ -44,6 +44,7 @@ fn writes_by_filter() {
     let referrers = [Referrer {
         model: &contacts,
         field: &deal_id,
+        counts_deleted: false,
     }];
     let gone = format!("{{{ID},{PARENT}}}");
     assert_eq!(delete::referrers_of(&tenant(), &gone, &[]), None);
@@ -140,8 +141,8 @@ fn alone(model: &ModuleModel) -> Cascade<'_> {
     Cascade::of(model, |_| std::iter::empty())
 }
 
-#[test]
-fn what_a_deletion_takes_along_and_clears() {
+/// Offices with desks, which go with them, and badges, which hold one desk and lose the other.
+fn offices(soft_delete: bool) -> [ModuleModel; 3] {
     let field = |name: &str, target: &str, on_delete: &str| {
         serde_json::json!({"name": name, "column": format!("{name}__2"), "type": "uuid",
             "references": {"module": "crm", "model": target, "onDelete": on_delete}})
@@ -149,10 +150,11 @@ fn what_a_deletion_takes_along_and_clears() {
     let model = |name: &str, fields: &[serde_json::Value]| -> ModuleModel {
         serde_json::from_value(serde_json::json!({
             "module": "crm", "model": name, "autoApi": true, "analytics": true, "maxPageSize": 10, "fields": fields,
+            "softDelete": soft_delete,
         }))
         .unwrap()
     };
-    let models = [
+    [
         model("offices", &[field("head_id", "offices", "SetNull")]),
         model(
             "desks",
@@ -168,24 +170,60 @@ fn what_a_deletion_takes_along_and_clears() {
                 field("spare_id", "desks", "SetNull"),
             ],
         ),
-    ];
-    let cascade = Cascade::of(&models[0], |name| {
+    ]
+}
+
+fn cascade_of(models: &[ModuleModel]) -> Cascade<'_> {
+    Cascade::of(&models[0], |name| {
         models.iter().flat_map(move |model| {
             let fields = model.fields().iter();
             let refers = fields
                 .filter(move |f| f.references.as_ref().is_some_and(|r| r.model == name.model));
             refers.map(move |field| (model, field))
         })
-    });
-    let deletion = Deletion {
+    })
+}
+
+fn deletion_of(model: &ModuleModel) -> Deletion<'_> {
+    Deletion {
         tenant: tenant(),
         user: "ada",
-        model: models[0].name(),
+        model: model.name(),
         id: ID,
         delete_id: PARENT,
         versions: Some(&[2]),
         referrers: &[],
-    };
+    }
+}
+
+#[test]
+fn what_leaves_its_table() {
+    let [mut office, desks, badges] = offices(false);
+    let id = [column("id").into()];
+    let ids = format!("{{{ID}}}");
+    let mut all = vec![("remove one", delete::remove(&deletion_of(&office), &id))];
+    let models = [office.clone(), desks.clone(), badges.clone()];
+    let cascade = cascade_of(&models);
+    let deletion = deletion_of(&office);
+    all.extend([
+        ("what blocks", cascade.blocked(&deletion).unwrap()),
+        ("purge", cascade.purge(&deletion).unwrap()),
+        ("purge several", cascade.purge_of(&tenant(), &ids).unwrap()),
+    ]);
+    // A root that is kept.
+    [office, _, _] = offices(true);
+    assert_eq!(alone(&office).purge(&deletion_of(&office)), None);
+    let models = [office.clone(), desks, badges];
+    let purge = cascade_of(&models).purge(&deletion_of(&office));
+    all.push(("purge what is not kept", purge.unwrap()));
+    assert_statements!(show(all));
+}
+
+#[test]
+fn what_a_deletion_takes_along_and_clears() {
+    let models = offices(true);
+    let cascade = cascade_of(&models);
+    let deletion = deletion_of(&models[0]);
     let restoration = Restoration {
         tenant: tenant(),
         user: "ada",

@@ -6,7 +6,7 @@ use super::{
     super::{
         binds::{Binds, TENANT},
         filtered::{Filtered, ROWS},
-        insert::{lives, target_of},
+        insert::lives,
         quote,
         select::Output,
         size, table,
@@ -72,7 +72,7 @@ fn statement(
         let is_null = value.is_none();
         let expression = change.json.bound(&mut binds, field, value.clone(), "t");
         if let Some(reference) = field.references.as_ref().filter(|_| !is_null) {
-            conditions.push(lives(&target_of(reference), &expression));
+            conditions.push(lives(&reference.target(), &expression));
         }
         sets.push(format!("{} = {expression}", quote(&field.column())));
     }

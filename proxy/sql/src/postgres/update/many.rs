@@ -5,7 +5,6 @@ use model::{ModuleModel, TenantId};
 use super::{
     super::{
         binds::{Binds, TENANT},
-        insert::target_of,
         quote,
         select::Output,
         size, table,
@@ -83,7 +82,7 @@ pub fn update_many(model: &ModuleModel, changes: &Changes<'_>, returning: &[Outp
             conditions.push(format!(
                 "not exists (select from unnest({column}) p(v) where p.v is not null and not exists \
                  (select from {} where {TENANT} and id = p.v::uuid and deleted_at is null))",
-                table(&target_of(reference))
+                table(&reference.target())
             ));
         }
         let new = changes.json.read(field, &format!("r.\"__c{at}\""), "t");

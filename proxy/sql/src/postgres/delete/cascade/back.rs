@@ -6,7 +6,6 @@ use super::{
     super::{
         super::{
             binds::{Binds, TENANT},
-            insert::target_of,
             quote, table,
         },
         Restoration,
@@ -38,7 +37,7 @@ impl<'a> Cascade<'a> {
     /// The statements that lock what rows need that come back, against its deletion.
     pub fn lock_needs(&self, restoration: &Restoration<'_>) -> Vec<Statement> {
         let lock = |need: Need<'_>| {
-            let target = target_of(need.field.references.as_ref()?);
+            let target = need.field.references.as_ref()?.target();
             let mut binds = Binds::new(&restoration.tenant);
             let gone = self.marked(&mut binds, restoration);
             let column = quote(&need.field.column());
@@ -106,7 +105,7 @@ impl<'a> Cascade<'a> {
 
     fn each_unmet(&self) -> Vec<String> {
         let unmet = |need: Need<'_>| {
-            let target = target_of(need.field.references.as_ref()?);
+            let target = need.field.references.as_ref()?.target();
             let column = quote(&need.field.column());
             let comes_back = match self.index(&target) {
                 Some(m) => format!(
