@@ -1,8 +1,8 @@
 //! What a change of a Tenant does to its users.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::{Answer, Scene, kubectl, scene::Turn, wait};
 use serde_json::{Value, json};
 
@@ -85,6 +85,60 @@ async fn state_modules_and_admins_of_a_tenant_are_what_its_resource_says() -> Re
             Some(3),
             "three notes were written"
         );
+        Ok(())
+    })
+    .await
+}
+
+/// Rounds of the measurement; the middle one has to hold, since one alone may meet a snapshot or a checkpoint.
+const ROUNDS: usize = 5;
+/// From the API server's answer to the last request that was served.
+const SHUT_OUT_MAX: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_suspended_tenant_is_served_for_less_than_a_second_more() -> Result<()> {
+    Scene::play(Turn::Alone, async |scene| {
+        let tenant = scene.tenant("a").await?;
+        let fields = json!({"fields": [{"name": "text", "type": "text"}]});
+        scene.apply_model("notes", fields).await?;
+        let path = scene.path("notes");
+        let read = async || tenant.api.get(&path).await;
+        answered("reads", 200, "", read).await?;
+        let apply = async |state: &str| {
+            let state = json!({"state": state});
+            kubectl::apply(&scene.tenant_resource(&tenant.name, tenant.id, state)).await
+        };
+        let mut took = Vec::new();
+        for _ in 0..ROUNDS {
+            let (mut served, mut applied, mut refused) = (None, None, 0);
+            let reader = async {
+                // Long enough to see that nobody is let in again.
+                while refused < 50 {
+                    let answer = read().await?;
+                    match answer.status {
+                        200 => (served, refused) = (Some(Instant::now()), 0),
+                        403 => refused += 1,
+                        status => anyhow::bail!("{status}: {}", answer.text()),
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(())
+            };
+            let writer = async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                apply("Suspended").await?;
+                applied = Some(Instant::now());
+                Ok(())
+            };
+            tokio::try_join!(reader, writer)?;
+            let (served, applied) = (served.context("never served")?, applied.context("never")?);
+            took.push(served.saturating_duration_since(applied));
+            apply("Active").await?;
+            answered("the tenant to be let in", 200, "", read).await?;
+        }
+        took.sort();
+        println!("suspended → the last request served: {took:.0?}");
+        ensure!(took[ROUNDS / 2] < SHUT_OUT_MAX, "{took:?}");
         Ok(())
     })
     .await

@@ -55,6 +55,18 @@ async fn a_spec_that_cannot_be_carried_out_says_what_to_change() -> Result<()> {
         scene.apply_model("invoices", refers("orders")).await?;
         scene.wait_model("orders", "Ready").await?;
 
+        let plain = fields(&[]);
+        scene.apply_model("shelves", with(plain, json!({"softDelete": false}))).await?;
+        let books = |more| {
+            let reference = json!({"module": scene.module, "model": "shelves", "onDelete": "Cascade"});
+            with(fields(&[json!({"name": "shelf_id", "type": "uuid", "references": reference})]), more)
+        };
+        kubectl::apply(&scene.model("books", books(json!({})))).await?;
+        let name = scene.resource_name("books");
+        let place = ["mm", &name, "-n", &scene.module];
+        says(scene, &mut page, "what is kept goes with what is not", &place).await?;
+        scene.apply_model("books", books(json!({"softDelete": false}))).await?;
+
         let placed = |plane: &str| scene.model("parcels", with(fields(&[]), json!({"dataPlaneRefs": [plane]})));
         kubectl::apply(&placed("defualt")).await?;
         let name = scene.resource_name("parcels");
