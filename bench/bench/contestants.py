@@ -247,16 +247,16 @@ class PostGraphile(Peer):
 
     QUERIES = {
         "get": "query($t:UUID!,$id:UUID!){c:contactByTenantIdAndRowId(tenantId:$t,rowId:$id){FIELDS}}",
-        "list": "query($t:UUID!){c:contacts(condition:{tenantId:$t,status:\"active\",deletedAt:null},"
-                "orderBy:[JOINED_AT_DESC,ID_DESC],first:20){nodes{FIELDS}}}",
+        "list": "query($t:UUID!){c:allContacts(condition:{tenantId:$t,status:\"active\",deletedAt:null},"
+                "orderBy:[JOINED_AT_DESC,ROW_ID_DESC],first:20){nodes{FIELDS}}}",
         "create": "mutation($r:ContactInput!){c:createContact(input:{contact:$r}){contact{FIELDS}}}",
         "patch": "mutation($t:UUID!,$id:UUID!,$p:ContactPatch!){c:updateContactByTenantIdAndRowId("
-                 "input:{tenantId:$t,rowId:$id,patch:$p}){contact{FIELDS}}}",
+                 "input:{tenantId:$t,rowId:$id,contactPatch:$p}){contact{FIELDS}}}",
         "delete": "mutation($t:UUID!,$id:UUID!,$p:ContactPatch!){c:updateContactByTenantIdAndRowId("
-                  "input:{tenantId:$t,rowId:$id,patch:$p}){contact{rowId}}}",
-        "batch": "mutation($t:UUID!,$rows:JSON!){c:createContacts(input:{tenant:$t,contacts:$rows}){results{FIELDS}}}",
+                  "input:{tenantId:$t,rowId:$id,contactPatch:$p}){contact{rowId}}}",
+        "batch": "mutation($t:UUID!,$rows:JSON!){c:benchPeerCreateContacts(input:{tenant:$t,contacts:$rows}){result{FIELDS}}}",
     }
-    QUERIES["list-include"] = QUERIES["list"].replace("FIELDS", "FIELDS company{rowId name country}")
+    QUERIES["list-include"] = QUERIES["list"].replace("FIELDS", "FIELDS company:companyByTenantIdAndCompanyId{rowId name country}")
 
     def build(self, home):
         make("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", cwd=home)
@@ -296,7 +296,7 @@ class PostGraphile(Peer):
         found = answer["data"]["c"]
         if found is None:
             return []
-        rows = found.get("nodes") or found.get("results") or [found.get("contact") or found]
+        rows = found.get("nodes") or found.get("result") or [found.get("contact") or found]
         if work.name == "list-include":
             return [(row["rowId"], row["company"]["name"]) for row in rows]
         return None if work.name == "delete" else [row["rowId"] for row in rows]

@@ -45,8 +45,8 @@ def run():
             if any(settings.wants(f"{work.name}/{c.name}") for c in everybody):
                 side_by_side(stack, settings, data, results, work, everybody)
         extras = [("cache", cache), ("chain", chain), ("open-loop", open_loop), ("memory", memory), ("growth", growth.measure_growth)]
-        for name, part in extras:
-            if settings.wants(name):
+        for name, part in [] if settings.check else extras:
+            if any(word.startswith(name) for word in settings.only) or not settings.only:
                 try:
                     part(stack, settings, data, results, everybody)
                 except Unmeasured as reason:
@@ -76,6 +76,9 @@ def side_by_side(stack, settings, data, results, work, everybody):
                 results.fail(work.name, contestant.name, clients, str(reason))
         finally:
             contestant.stop()
+    if settings.check:
+        say(f"{work.name}: answers rightly: {', '.join(c.name for c in able) or 'nobody'}")
+        return
     for round_ in range(settings.rounds):
         for clients in CLIENTS:
             turn = round_ % len(able) if able else 0

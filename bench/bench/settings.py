@@ -23,6 +23,7 @@ class Settings:
     only: tuple  # words; a part of the benchmark runs when one of them is in its name
     keep: bool
     trial: bool
+    check: bool  # compare the answers, and put no load on anything
     tenants: int
     contacts: int
 
@@ -39,7 +40,8 @@ def number(name, default, least):
 
 
 def read_settings():
-    rounds, trial = number("BENCH_ROUNDS", 3, 1), bool(os.environ.get("BENCH_TRIAL"))
+    rounds, check = number("BENCH_ROUNDS", 3, 1), bool(os.environ.get("BENCH_CHECK"))
+    trial = check or bool(os.environ.get("BENCH_TRIAL"))
     if rounds < 3 and not trial:
         raise Refused("ROUNDS below 3 gives no median worth printing: add TRIAL=1 if this is a trial.")
     return Settings(
@@ -48,6 +50,7 @@ def read_settings():
         only=tuple(filter(None, (os.environ.get("BENCH_ONLY") or "").replace(",", " ").split())),
         keep=bool(os.environ.get("BENCH_KEEP")),
         trial=trial,
+        check=check,
         tenants=number("BENCH_TENANTS", 100, 2),
         contacts=number("BENCH_CONTACTS", 200_000, 1000),
     )

@@ -78,7 +78,7 @@ def pgbench_script(work, data, first, pipelined):
                  f"\\set n {first} + :x * {work.makes}"]
     lines += [f"\\set tenant {TENANT} + :t", f"\\set company 120000000000 + :t * {MODULE_ROWS} + :t % {COMPANIES}"]
     sql = work.sql.format(tenant=id_sql(":tenant"), id=id_sql(":n"), score=":score", company=id_sql(":company"),
-                          each=id_sql("(:n + g)"))
+                          each=id_sql("(:n::bigint + g)"))
     body = ["begin;", f"select set_config('app.tenant_id', '{PREFIX}' || :tenant::text, true);", f"{sql};", "commit;"]
     if pipelined:
         body = ["\\startpipeline", *body, "\\endpipeline"]

@@ -8,6 +8,8 @@ import { grafserv } from "postgraphile/grafserv/node";
 
 const instance = postgraphile({
   extends: [PostGraphileAmberPreset],
+  // Else only indexed columns may be conditions, and deletedAt is none.
+  disablePlugins: ["PgIndexBehaviorsPlugin"],
   pgServices: [
     makePgService({
       connectionString: process.env.DATABASE_URL,
@@ -23,10 +25,7 @@ const instance = postgraphile({
   grafserv: { graphiql: false, watch: false },
 });
 const serv = instance.createServ(grafserv);
-const server = createServer((req, res) => {
-  if (req.url === "/ready") res.end("{}");
-});
-server.removeAllListeners("request");
+const server = createServer();
 await serv.addTo(server);
 const handlers = server.listeners("request");
 server.removeAllListeners("request");
