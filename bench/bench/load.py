@@ -88,12 +88,12 @@ def wrk(contestant, requests, clients, seconds, makes=None):
 
 
 def pgbench(stack, contestant, work, data, first, clients, seconds):
-    """The ceiling, with the latency of every twentieth transaction."""
+    """The ceiling, with the latency of every write, and of every twentieth read: the log costs."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "script.sql"
         script.write_text(pgbench_script(work, data, first, contestant.pipelined))
         command = ["pgbench", stack.app_url, "-n", "-M", "prepared", "-j", "1", "-c", str(clients), "-T", str(seconds),
-                   "-D", f"clients={clients}", "-D", "k=0", "-f", str(script), "-l", "--sampling-rate=0.05",
+                   "-D", f"clients={clients}", "-D", "k=0", "-f", str(script), "-l", f"--sampling-rate={1 if work.writes else 0.05}",
                    "--log-prefix", f"{folder}/log"]
         with Meter(None) as meter:
             done = subprocess.run(command, env=stack.env, cwd=folder, capture_output=True, text=True)
@@ -101,7 +101,8 @@ def pgbench(stack, contestant, work, data, first, clients, seconds):
         rate = re.search(r"^tps = ([\d.]+)", done.stdout, re.M)
         failed = re.search(r"number of failed transactions: (\d+)", done.stdout)
         if done.returncode or not count or not rate or (failed and int(failed[1])):
-            raise Unmeasured(f"pgbench failed: {done.stderr.strip()[-300:]}")
+            said = done.stderr.strip() or " ".join(done.stdout.split())
+            raise Unmeasured(f"pgbench ended with {done.returncode}: {said[-300:]}")
         taken = sorted(int(line.split()[2]) / 1000 for path in glob.glob(f"{folder}/log*") for line in open(path))
     count = int(count[1])
     return Sample(float(rate[1]), percentile(taken, 0.5), percentile(taken, 0.99), percentile(taken, 0.999),

@@ -87,7 +87,7 @@ def side_by_side(stack, settings, data, results, work, everybody):
                     contestant.start(stack)
                     sample = measure(stack, contestant, work, data, clients, settings.seconds)
                     results.add(work.name, contestant.name, clients, sample)
-                    say(f"{work.name} {contestant.name} at {clients}: {sample.rate:.0f}/s, p99 {sample.p99:.2f} ms")
+                    say(f"{work.name} {contestant.name} at {clients}: {sample.rate:.0f}/s, p99 {sample.p99 or 0:.2f} ms")
                 except Unmeasured as reason:
                     say(f"{work.name} {contestant.name} at {clients}: failed: {reason}")
                     results.fail(work.name, contestant.name, clients, str(reason))
