@@ -48,9 +48,9 @@ bench-operator: ## the operator's figures: [MODELS=1000 TENANTS=10000 ROUNDS=3 A
 	  ROUNDS='$(or $(ROUNDS),3)' \
 	  cargo test --locked --profile '$(or $(PROFILE),release)' -p operator --test main -- --ignored --exact --nocapture bench::bench
 
-bench: ## the proxy beside pgbench and others: [ROUNDS=3 SECONDS=10 ONLY="get list/go" KEEP=1 TRIAL=1]
+bench: ## the proxy beside pgbench and others: [ROUNDS=3 SECONDS=10 ONLY="get list/go" KEEP=1 TRIAL=1 CHECK=1]
 	@BENCH_ROUNDS='$(ROUNDS)' BENCH_SECONDS='$(if $(filter command,$(origin SECONDS)),$(SECONDS))' BENCH_ONLY='$(ONLY)' \
-	  BENCH_KEEP='$(KEEP)' BENCH_TRIAL='$(TRIAL)' bench/run
+	  BENCH_KEEP='$(KEEP)' BENCH_TRIAL='$(TRIAL)' BENCH_CHECK='$(CHECK)' bench/run
 
 lint: ## formatting, clippy, dependencies, generated files
 	@$(STACK) lint
