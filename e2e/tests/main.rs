@@ -10,6 +10,7 @@ mod freshness;
 mod front_fence;
 mod front_policies;
 mod mistakes;
+mod on_delete;
 mod openapi;
 mod refusals;
 mod road;

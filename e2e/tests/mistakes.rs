@@ -2,6 +2,8 @@
 //! `docs/troubleshooting.md` says that it says, and what that page advises makes the object Ready.
 
 mod page;
+mod planes;
+mod rows;
 mod specs;
 mod sql_files;
 mod tenants;
@@ -122,8 +124,10 @@ async fn the_page_has_no_table_that_nobody_compares() -> Result<()> {
     let compared = [
         specs::SECTION,
         specs::REFUSED,
+        rows::SECTION,
         sql_files::SECTION,
         tenants::SECTION,
+        planes::SECTION,
     ];
     ensure!(page::sections()? == compared, "{:?}", page::sections()?);
     Ok(())

@@ -109,7 +109,8 @@ pub async fn publish_transition<K: Resource<DynamicType = ()>>(
         EventType::Normal
     };
     let (reason, note) = (&now.reason, &now.message);
-    if stalled {
+    // A warning may be about something else than the last one with this reason.
+    if warning {
         publish_anew(&context.client, object, type_, reason, note).await;
     } else {
         publish(&context.recorder, object, type_, reason, note).await;

@@ -116,9 +116,14 @@ where
     K: kube::Resource + Clone + std::fmt::Debug + DeserializeOwned,
 {
     let began = Instant::now();
-    api.delete_collection(&DeleteParams::default(), labels)
+    // The API server cuts a request off after a minute; what it has not come to is asked for again.
+    while api
+        .delete_collection(&DeleteParams::default(), labels)
         .await
-        .unwrap();
+        .is_err()
+    {
+        assert!(began.elapsed() < PATIENCE, "they are not deleted");
+    }
     while !api
         .list_metadata(&labels.clone().limit(1))
         .await

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bulk;
+mod cascades;
 mod concurrency;
 mod crowds;
 mod filters;

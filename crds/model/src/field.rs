@@ -177,8 +177,6 @@ impl Field {
 }
 
 /// A foreign key: `(tenant_id, field) → (tenant_id, id)` of the named model.
-///
-/// Deleting a row that live rows refer to is refused (`onDelete: Restrict`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reference {
@@ -186,4 +184,25 @@ pub struct Reference {
     pub module: Ident,
     /// The referenced model.
     pub model: Ident,
+    /// What deleting the referenced row does.
+    #[serde(default, skip_serializing_if = "OnDelete::is_restrict")]
+    pub on_delete: OnDelete,
+}
+
+/// What deleting a row does to the live rows that refer to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDelete {
+    /// It is refused while there are any.
+    #[default]
+    Restrict,
+    /// They are deleted too, and come back with it.
+    Cascade,
+    /// Their field is cleared.
+    SetNull,
+}
+
+impl OnDelete {
+    fn is_restrict(&self) -> bool {
+        *self == Self::Restrict
+    }
 }

@@ -17,7 +17,7 @@ pub mod value;
 pub use catalog::{Catalog, CatalogError, Generation, InUse, Revision};
 pub use check::{Check, CheckError};
 pub use column_name::{COLUMN_BYTES_MAX, ColumnName, ColumnNameError};
-pub use field::{Field, FieldType, Reference, ScalarType};
+pub use field::{Field, FieldType, OnDelete, Reference, ScalarType};
 pub use hook::{FailurePolicy, Hook, HookEvent};
 pub use ident::{Ident, IdentError};
 pub use module_model::{Column, Draft, Index, ModelName, ModuleModel, Violation};

@@ -307,8 +307,12 @@ async fn count(fenced: &mut Fenced, proof: &Proof) -> Result<i64, Error> {
 
 fn sentence(proof: &Proof, rows: i64) -> String {
     let Proof { path, refusal, .. } = proof;
-    let noun = if rows == 1 { "row" } else { "rows" };
-    format!("{path}: {rows} {noun} {refusal}")
+    if rows != 1 {
+        return format!("{path}: {rows} rows {refusal}");
+    }
+    let refusal = refusal.replacen("have ", "has ", 1);
+    let refusal = refusal.replacen("do not ", "does not ", 1);
+    format!("{path}: 1 row {refusal}")
 }
 
 /// An error that a row causes becomes the refusal that says how many rows there are.

@@ -64,12 +64,6 @@ fn what_has_no_behaviour_yet_is_refused_by_its_path() {
         ),
         (
             "/fields/3/references",
-            "onDelete",
-            json!("Cascade"),
-            "spec.fields[3].references.onDelete",
-        ),
-        (
-            "/fields/3/references",
             "module",
             json!("hr"),
             "spec.fields[3].references.module",
@@ -767,6 +761,10 @@ fn a_table_is_captured_while_something_follows_it() {
     check(told(), true, asked(), &[drop]);
     assert!(check(told(), false, told(), &[]).drift.uncaptured);
     check(of(true, &[]), true, of(true, &["AfterCreate"]), &[]);
+    // The key of a reference stays, whatever a deletion does.
+    let cascades = desired(with("/fields/3/references", "onDelete", json!("Cascade")));
+    let plan = check(desired(spec()), true, cascades, &[]);
+    assert!(plan.steps.iter().any(Step::publishes));
     let before = check(of(false, &[]), false, asked(), &[]);
     assert_eq!(steps(&before), ["publish"]);
 }

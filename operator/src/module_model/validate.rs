@@ -173,10 +173,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
         refuse(field.type_ == FieldTypeName::Vector, &path("type"));
         refuse(field.sensitive, &path("sensitive"));
         if let Some(reference) = &field.references {
-            refuse(
-                reference.on_delete != OnDelete::Restrict,
-                &path("references.onDelete"),
-            );
             refuse(reference.module != spec.module, &path("references.module"));
         }
     }
@@ -341,6 +337,11 @@ fn field_of(field: &FieldSpec, path: &str) -> Result<Field, Refusal> {
         Some(reference) => Some(Reference {
             module: ident(&reference.module, &format!("{path}.references.module"))?,
             model: ident(&reference.model, &format!("{path}.references.model"))?,
+            on_delete: match reference.on_delete {
+                OnDelete::Restrict => model::OnDelete::Restrict,
+                OnDelete::Cascade => model::OnDelete::Cascade,
+                OnDelete::SetNull => model::OnDelete::SetNull,
+            },
         }),
         None => None,
     };

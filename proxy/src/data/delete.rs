@@ -1,4 +1,5 @@
-//! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion, refused while live records refer to the record.
+//! `DELETE /v1/data/{module}/{model}/{id}`: a soft deletion. Records that refer to the record are in its way, go with it,
+//! or lose their reference, as `onDelete` says.
 
 pub(super) mod filtered;
 
@@ -7,7 +8,7 @@ use model::Action;
 use sql::{
     Statement,
     postgres::{
-        delete::{self, Deletion, Referrer},
+        delete::{self, Cascade, Deletion, Referrer},
         update,
     },
 };
@@ -66,7 +67,7 @@ pub(super) struct Removal<'a> {
     pub id: String,
     delete_id: String,
     expected: Expected,
-    referrers: Vec<Referrer<'a>>,
+    cascade: Cascade<'a>,
 }
 
 impl<'a> Removal<'a> {
@@ -77,7 +78,7 @@ impl<'a> Removal<'a> {
             id,
             delete_id: uuid::Uuid::now_v7().to_string(),
             expected,
-            referrers: referrers(call),
+            cascade: cascade(call),
         }
     }
 
@@ -85,6 +86,7 @@ impl<'a> Removal<'a> {
     pub fn statements(&self, shape: &Shape) -> Vec<Statement> {
         let tenant = self.call.caller.tenant.id;
         let versions = self.expected.versions();
+        let referrers = self.cascade.referrers();
         let deletion = Deletion {
             tenant,
             user: &self.call.caller.user,
@@ -92,10 +94,16 @@ impl<'a> Removal<'a> {
             id: &self.id,
             delete_id: &self.delete_id,
             versions: versions.as_deref(),
-            referrers: &self.referrers,
+            referrers: &referrers,
         };
         let mut statements = vec![update::lock_row(&tenant, deletion.model, &self.id)];
-        statements.extend(delete::live_referrers(&deletion));
+        if self.cascade.acts() {
+            statements.extend(self.cascade.blocked(&deletion));
+            statements.push(self.cascade.carry_out(&deletion));
+            statements.extend(self.cascade.guard(&deletion));
+        } else {
+            statements.extend(delete::live_referrers(&deletion));
+        }
         statements.push(delete::soft_delete(&deletion, &shape.columns));
         statements
     }
@@ -108,19 +116,16 @@ impl<'a> Removal<'a> {
         self.expected
             .check(answer.first().and_then(|rows| rows.first()))?;
         let found = answer.get(1).and_then(|rows| rows.first());
-        Err(in_use(&self.referrers, found))
+        Err(in_use(&self.cascade.blockers(), found))
     }
 }
 
-/// The fields that may refer to a record of the model.
-fn referrers<'a>(call: &'a Call<'_>) -> Vec<Referrer<'a>> {
-    let referrers = call.catalog.referrers(call.model.name());
-    referrers
-        .map(|(model, field)| Referrer {
-            model: model.name(),
-            field,
-        })
-        .collect()
+/// What a deletion of a record of the model reaches.
+pub(super) fn cascade<'a>(call: &'a Call<'_>) -> Cascade<'a> {
+    Cascade::of(call.model, |name| {
+        let referrers = call.catalog.referrers(name);
+        referrers.map(|(model, field)| (&**model, field))
+    })
 }
 
 /// 409 naming the relations: by the model that refers, and by its field where it has several.

@@ -4,12 +4,13 @@ use http::{Method, header};
 use model::{Action, Field};
 use sql::{
     Statement,
-    postgres::delete::{self, Restoration},
+    postgres::delete::{self, Cascade, Restoration},
 };
 
 use super::{
     Call, Failure, accept,
     body::Format,
+    delete::cascade,
     etag,
     hooked::{Which, run},
     parse,
@@ -21,7 +22,12 @@ use super::{
     writing,
     written::{self, Wrote},
 };
-use crate::{exchange::Reply, postgres::Row, problem::Problem};
+use crate::{
+    exchange::Reply,
+    postgres::Row,
+    problem::{FieldCode, FieldError, Problem},
+    query::refuse,
+};
 
 /// 404 for a record that is not there or not deleted; 409 when what it refers to is gone, or a unique value is taken.
 pub(super) async fn restore(call: &Call<'_>, id: &str) -> Result<Reply, Failure> {
@@ -66,6 +72,7 @@ pub(super) struct Revival<'a> {
     expected: Expected,
     /// What refers, in the order of what it refers to.
     references: Vec<&'a Field>,
+    cascade: Cascade<'a>,
     /// How many of them are locked before the record itself: models are locked in one order by all writers.
     before: usize,
 }
@@ -88,6 +95,7 @@ impl<'a> Revival<'a> {
             id,
             expected,
             references,
+            cascade: cascade(call),
         }
     }
 
@@ -107,7 +115,17 @@ impl<'a> Revival<'a> {
         let mut statements: Vec<_> = locks.collect();
         let own = delete::lock_deleted(&tenant, model.name(), &self.id, &self.references);
         statements.insert(self.before, own);
-        statements.push(delete::restore(model, &restoration, &shape.columns));
+        if self.cascade.takes_along() {
+            statements.extend(self.cascade.lock_needs(&restoration));
+            statements.push(self.cascade.unmet(&restoration));
+            statements.push(self.cascade.carry_back(&restoration));
+        }
+        statements.push(delete::restore(
+            model,
+            &self.cascade,
+            &restoration,
+            &shape.columns,
+        ));
         statements
     }
 
@@ -126,6 +144,26 @@ impl<'a> Revival<'a> {
             is_gone.then(|| missing_reference(field.name.as_str()))
         };
         let errors = self.references.iter().enumerate().filter_map(gone);
-        Err(conflict(errors.collect()))
+        Err(conflict(errors.chain(self.unmet(answer)).collect()))
+    }
+
+    /// What records need that would come back with it.
+    fn unmet(&self, answer: &[Vec<Row>]) -> Vec<FieldError> {
+        let look = answer.iter().rev().nth(2).and_then(|rows| rows.first());
+        let Some(look) = look.filter(|_| self.cascade.takes_along()) else {
+            return Vec::new();
+        };
+        let needs = self.cascade.needs();
+        let unmet = needs.iter().zip(look.values());
+        let unmet = unmet.filter(|(_, told)| *told == Some(b"t"));
+        let named = unmet.map(|(need, _)| {
+            let relation = format!("{}!{}", need.model.model.as_str(), need.field.name.as_str());
+            refuse(
+                &relation,
+                FieldCode::ReferenceNotFound,
+                "has records that would come back and refer to one that is not there",
+            )
+        });
+        named.collect()
     }
 }

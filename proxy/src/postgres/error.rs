@@ -78,7 +78,7 @@ pub enum DatabaseError {
     /// 55P03: a row is locked by somebody else for longer than `lock_timeout`.
     #[error("a row stayed locked")]
     Locked,
-    /// 40001 or 40P01, several times over.
+    /// 40001, 40P01, or the guard of a deletion that cascades, several times over.
     #[error("concurrent writes got in each other's way")]
     Contention,
     /// 53***: the server is out of something.
@@ -128,7 +128,8 @@ impl From<ServerError> for DatabaseError {
         match error.code.as_str() {
             "57014" => Self::Timeout,
             "55P03" => Self::Locked,
-            "40001" | "40P01" => Self::Contention,
+            // 2201F: a row came to refer to one that was going. The one square root that we write is there for it.
+            "40001" | "40P01" | "2201F" => Self::Contention,
             "26000" | "0A000" | "42703" | "42P01" | "3F000" | "42804" | "42883" => {
                 Self::StaleSchema(error.code)
             }

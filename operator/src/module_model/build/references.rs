@@ -1,6 +1,6 @@
 //! Foreign keys of a table that exists: NOT VALID first, then proven; orphans are counted before.
 
-use model::Field;
+use model::{Field, Ident, Reference};
 use sql::postgres::ddl;
 
 use super::{
@@ -23,14 +23,20 @@ pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, field
         let key = ddl::reference_name(name, field);
         match (applied, &field.references) {
             (None, None) => {}
-            (Some(one), Some(other)) if one == other => match scope.constraint(&key) {
-                None => plan.drift.missing.push(format!("constraint {key}")),
-                Some(found) if !found.validated => {
-                    work.afterwards
-                        .push(validate(scope.model, &key, orphans(scope, field, path)));
+            // `onDelete` is the proxy's: the key is the same.
+            (Some(one), Some(other)) if target(one) == target(other) => {
+                match scope.constraint(&key) {
+                    None => plan.drift.missing.push(format!("constraint {key}")),
+                    Some(found) if !found.validated => {
+                        work.afterwards.push(validate(
+                            scope.model,
+                            &key,
+                            orphans(scope, field, path),
+                        ));
+                    }
+                    Some(_) => {}
                 }
-                Some(_) => {}
-            },
+            }
             (Some(_), None) => {
                 work.publish
                     .push(Statement::of(ddl::drop_constraint(name, &key)));
@@ -46,6 +52,10 @@ pub(super) fn compare(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>, field
             }
         }
     }
+}
+
+fn target(reference: &Reference) -> (&Ident, &Ident) {
+    (&reference.module, &reference.model)
 }
 
 /// The key under that name, before the publication.

@@ -1,8 +1,10 @@
-//! Soft deletion, refused while live rows refer to what goes, and the way back.
+//! Soft deletion, what it does to rows that refer to what goes, and the way back.
 
+mod cascade;
 mod filtered;
 mod restore;
 
+pub use cascade::{Cascade, Need};
 pub use filtered::{delete_filtered, delete_filtered_ids, referrers_of};
 pub use restore::{Restoration, lock_deleted, lock_parent_of, restore};
 

@@ -2,9 +2,12 @@
 
 use http::header;
 use model::Action;
-use sql::postgres::{array_literal, delete};
+use sql::postgres::{
+    array_literal,
+    delete::{self, Cascade},
+};
 
-use super::{in_use, referrers};
+use super::{cascade, in_use};
 use crate::{
     data::{
         Call, Failure, accept,
@@ -34,9 +37,9 @@ pub(in crate::data) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
         true => delete::delete_filtered(&rows, user, &reach.shape.columns),
         false => delete::delete_filtered_ids(&rows, user),
     };
-    let referrers = referrers(call);
+    let cascade = cascade(call);
     // Whether they may go is seen when they are gone: nobody can begin to refer to them from then on.
-    let answer = match referrers.is_empty() {
+    let answer = match cascade.referrers().is_empty() {
         true => call.write(vec![statement]).await?,
         false => call.step(vec![statement]).await?,
     };
@@ -56,15 +59,29 @@ pub(in crate::data) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
             .and_then(|row| text_at(row, 2))
             .map(str::to_owned),
     };
-    if reached.written > 0
-        && let Some(look) =
-            ids.and_then(|ids| delete::referrers_of(&call.caller.tenant.id, &ids, &referrers))
-    {
-        let looked = call.step(vec![look]).await?;
-        let told = looked.first().and_then(|rows| rows.first());
-        if told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
-            return Err(in_use(&referrers, told).into());
-        }
+    if let Some(ids) = ids.filter(|_| reached.written > 0) {
+        follow(call, &ids, &cascade).await?;
     }
     Ok(reach.reply(&reached, &preferences)?)
+}
+
+/// What the deletion of these records does to those that refer to them; an error undoes it.
+async fn follow(call: &Call<'_>, ids: &str, cascade: &Cascade<'_>) -> Result<(), Failure> {
+    let (tenant, user) = (&call.caller.tenant.id, &call.caller.user);
+    let look = match cascade.acts() {
+        true => {
+            call.step(cascade.carry_out_of(tenant, user, ids)).await?;
+            cascade.blocked_of(tenant, ids)
+        }
+        false => delete::referrers_of(tenant, ids, &cascade.referrers()),
+    };
+    let Some(look) = look else {
+        return Ok(());
+    };
+    let looked = call.step(vec![look]).await?;
+    let told = looked.first().and_then(|rows| rows.first());
+    match told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
+        true => Err(in_use(&cascade.blockers(), told).into()),
+        false => Ok(()),
+    }
 }

@@ -2,13 +2,16 @@
 
 use model::{Field, ModelName, ModuleModel, TenantId};
 
-use super::super::{
-    binds::{Binds, TENANT},
-    insert::target_of,
-    quote,
-    select::Output,
-    table,
-    update::versions_bind,
+use super::{
+    super::{
+        binds::{Binds, TENANT},
+        insert::target_of,
+        quote,
+        select::Output,
+        table,
+        update::versions_bind,
+    },
+    Cascade,
 };
 use crate::Statement;
 
@@ -67,9 +70,11 @@ pub fn lock_parent_of(
 }
 
 /// The statement that restores the row, adds 1 to its version and answers `returning`; no row when it is not there, is
-/// not deleted, has another version, or when something that it refers to is gone.
+/// not deleted, has another version, when something that it refers to is gone, or when something that went with it has
+/// not come back.
 pub fn restore(
     model: &ModuleModel,
+    cascade: &Cascade<'_>,
     restoration: &Restoration<'_>,
     returning: &[Output],
 ) -> Statement {
@@ -95,6 +100,7 @@ pub fn restore(
             table(&target)
         ))
     }));
+    conditions.extend(cascade.none_left());
     let text = format!(
         "update {} t set version = version + 1, deleted_at = null, delete_id = null, \
          updated_at = greatest(now(), updated_at), updated_by = {user} where {} returning {}",

@@ -3,7 +3,7 @@
 use super::*;
 use crate::postgres::{
     Filtered,
-    delete::Restoration,
+    delete::{Cascade, Deletion, Restoration},
     update::{Changes, FilteredChange},
 };
 
@@ -129,6 +129,89 @@ fn writes_by_id_and_restores() {
             "lock what it refers to",
             delete::lock_parent_of(&tenant(), model.name(), ID, &fields[5]).unwrap()
         ),
-        ("restore", delete::restore(&model, &restoration, &id)),
+        (
+            "restore",
+            delete::restore(&model, &alone(&model), &restoration, &id)
+        ),
     ]));
+}
+
+fn alone(model: &ModuleModel) -> Cascade<'_> {
+    Cascade::of(model, |_| std::iter::empty())
+}
+
+#[test]
+fn what_a_deletion_takes_along_and_clears() {
+    let field = |name: &str, target: &str, on_delete: &str| {
+        serde_json::json!({"name": name, "column": format!("{name}__2"), "type": "uuid",
+            "references": {"module": "crm", "model": target, "onDelete": on_delete}})
+    };
+    let model = |name: &str, fields: &[serde_json::Value]| -> ModuleModel {
+        serde_json::from_value(serde_json::json!({
+            "module": "crm", "model": name, "autoApi": true, "analytics": true, "maxPageSize": 10, "fields": fields,
+        }))
+        .unwrap()
+    };
+    let models = [
+        model("offices", &[field("head_id", "offices", "SetNull")]),
+        model(
+            "desks",
+            &[
+                field("office_id", "offices", "Cascade"),
+                field("next_id", "desks", "Cascade"),
+            ],
+        ),
+        model(
+            "badges",
+            &[
+                field("desk_id", "desks", "Restrict"),
+                field("spare_id", "desks", "SetNull"),
+            ],
+        ),
+    ];
+    let cascade = Cascade::of(&models[0], |name| {
+        models.iter().flat_map(move |model| {
+            let fields = model.fields().iter();
+            let refers = fields
+                .filter(move |f| f.references.as_ref().is_some_and(|r| r.model == name.model));
+            refers.map(move |field| (model, field))
+        })
+    });
+    let deletion = Deletion {
+        tenant: tenant(),
+        user: "ada",
+        model: models[0].name(),
+        id: ID,
+        delete_id: PARENT,
+        versions: Some(&[2]),
+        referrers: &[],
+    };
+    let restoration = Restoration {
+        tenant: tenant(),
+        user: "ada",
+        id: ID,
+        versions: None,
+    };
+    let id = [column("id").into()];
+    let ids = format!("{{{ID}}}");
+    let mut all = vec![
+        ("what blocks", cascade.blocked(&deletion).unwrap()),
+        ("carry out", cascade.carry_out(&deletion)),
+        ("guard", cascade.guard(&deletion).unwrap()),
+        ("unmet", cascade.unmet(&restoration)),
+        ("carry back", cascade.carry_back(&restoration)),
+        (
+            "restore",
+            delete::restore(&models[0], &cascade, &restoration, &id),
+        ),
+        (
+            "what blocks several",
+            cascade.blocked_of(&tenant(), &ids).unwrap(),
+        ),
+    ];
+    let several = cascade.carry_out_of(&tenant(), "ada", &ids);
+    all.extend(several.into_iter().map(|s| ("carry out several", s)));
+    let locks = cascade.lock_needs(&restoration);
+    all.extend(locks.into_iter().map(|s| ("lock a need", s)));
+    assert_statements!(show(all));
 }
