@@ -18,4 +18,5 @@ mod refusals;
 mod road;
 mod sensitive;
 mod tenants;
+mod unkept;
 mod values;
