@@ -132,7 +132,7 @@ impl<'a> Removal<'a> {
         self.expected
             .check(answer.first().and_then(|rows| rows.first()))?;
         let found = answer.get(1).and_then(|rows| rows.first());
-        Err(in_use(&self.cascade.blockers(), found))
+        Err(in_use(self.call, &self.cascade.blockers(), found))
     }
 }
 
@@ -144,8 +144,8 @@ pub(super) fn cascade<'a>(call: &'a Call<'_>) -> Cascade<'a> {
     })
 }
 
-/// 409 naming the relations: by the model that refers, and by its field where it has several.
-fn in_use(referrers: &[Referrer<'_>], found: Option<&Row>) -> Problem {
+/// 409 naming the relations: by the model that refers, and by its field where it has several that the caller sees.
+fn in_use(call: &Call<'_>, referrers: &[Referrer<'_>], found: Option<&Row>) -> Problem {
     let found: Vec<bool> = found
         .map(|row| row.values().map(|v| v == Some(b"t")).collect())
         .unwrap_or_default();
@@ -159,8 +159,13 @@ fn in_use(referrers: &[Referrer<'_>], found: Option<&Row>) -> Problem {
                 .filter(|r| r.model == referrer.model)
                 .count()
                 > 1;
-            let model = referrer.model.model.as_str();
-            let relation = if several {
+            let (module, model) = (
+                referrer.model.module.as_str(),
+                referrer.model.model.as_str(),
+            );
+            let seen = call.caller.model(call.catalog, module, model);
+            let field = std::slice::from_ref(&referrer.field.name);
+            let relation = if several && seen.is_none_or(|seen| seen.shows(field)) {
                 format!("{model}!{}", referrer.field.name.as_str())
             } else {
                 model.to_owned()

@@ -148,6 +148,9 @@ impl<'a> Revival<'a> {
             is_gone.then(|| missing_reference(field.name.as_str()))
         };
         let errors = self.references.iter().enumerate().filter_map(gone);
+        // A field that the caller does not see is not named.
+        let model = self.call.model;
+        let errors = errors.filter(|error| model.column(&error.field).is_some());
         Err(conflict(errors.chain(self.unmet(answer)).collect()))
     }
 
@@ -161,7 +164,13 @@ impl<'a> Revival<'a> {
         let unmet = needs.iter().zip(look.values());
         let unmet = unmet.filter(|(_, told)| *told == Some(b"t"));
         let named = unmet.map(|(need, _)| {
-            let relation = format!("{}!{}", need.model.model.as_str(), need.field.name.as_str());
+            let (module, model) = (need.model.module.as_str(), need.model.model.as_str());
+            let seen = self.call.caller.model(self.call.catalog, module, model);
+            let field = std::slice::from_ref(&need.field.name);
+            let relation = match seen.is_none_or(|seen| seen.shows(field)) {
+                true => format!("{model}!{}", need.field.name.as_str()),
+                false => model.to_owned(),
+            };
             refuse(
                 &relation,
                 FieldCode::ReferenceNotFound,

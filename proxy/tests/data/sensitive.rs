@@ -160,6 +160,43 @@ async fn no_answer_shows_them_and_no_question_names_them() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_way_is_told_without_their_names() {
+    let scene = scene().await;
+    let Scene {
+        team,
+        person,
+        world,
+        ..
+    } = &scene;
+    for target in [format!("teams/{team}"), "teams?name=eq.red".to_owned()] {
+        let (status, text) = scene.ask("DELETE", &target, None).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{target}: {text}");
+        assert!(text.contains("people!team_id"), "{target}: {text}");
+        assert!(!text.contains("leads_id"), "{target}: {text}");
+    }
+    // A person whose team is gone cannot come back, nor can one who leads one that is gone.
+    for (kept, freed) in [("team_id", "leads_id"), ("leads_id", "team_id")] {
+        let one = format!("people/{person}");
+        let only = json!({kept: team, freed: null});
+        let seen = world.send(A, "PATCH", &one, Some(only)).await;
+        assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
+        for (method, target) in [("DELETE", &one), ("DELETE", &format!("teams/{team}"))] {
+            let seen = world.send(A, method, target, None).await;
+            assert_eq!(seen.status, StatusCode::NO_CONTENT, "{}", seen.text);
+        }
+        let back = format!("{one}/restore");
+        let (status, text) = scene.ask("POST", &back, None).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{text}");
+        assert_eq!(text.contains("team_id"), kept == "team_id", "{text}");
+        assert!(!text.contains("leads_id"), "{text}");
+        for target in [format!("teams/{team}/restore"), back] {
+            let seen = world.send(A, "POST", &target, None).await;
+            assert_eq!(seen.status, StatusCode::OK, "{}", seen.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_may_write_them_writes_them_and_is_not_shown_them() {
     let scene = scene().await;
     let Scene { person, world, .. } = &scene;

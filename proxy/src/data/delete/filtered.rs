@@ -80,7 +80,7 @@ async fn follow(call: &Call<'_>, ids: &str, cascade: &Cascade<'_>) -> Result<(),
         let looked = call.step(vec![look]).await?;
         let told = looked.first().and_then(|rows| rows.first());
         if told.is_none_or(|row| row.values().any(|v| v == Some(b"t"))) {
-            return Err(in_use(&cascade.blockers(), told).into());
+            return Err(in_use(call, &cascade.blockers(), told).into());
         }
     }
     if let Some(purge) = cascade.purge_of(tenant, ids) {
