@@ -38,9 +38,10 @@ pub(super) fn missing_references(
     let name = desired.model.name();
     let applied = |field: &model::Field| {
         let fields = found.previous.iter().flat_map(|p| &p.fields);
+        let target = |f: &model::Field| f.references.as_ref().map(model::Reference::target);
         fields
             .into_iter()
-            .any(|b| b.name == field.name && b.references == field.references)
+            .any(|b| b.name == field.name && target(b) == target(field))
     };
     let mut later = BTreeSet::new();
     let mut told = None;

@@ -165,7 +165,7 @@ fn in_use(call: &Call<'_>, referrers: &[Referrer<'_>], found: Option<&Row>) -> P
             );
             let seen = call.caller.model(call.catalog, module, model);
             let field = std::slice::from_ref(&referrer.field.name);
-            let relation = if several && seen.is_none_or(|seen| seen.shows(field)) {
+            let relation = if several && seen.is_some_and(|seen| seen.shows(field)) {
                 format!("{model}!{}", referrer.field.name.as_str())
             } else {
                 model.to_owned()

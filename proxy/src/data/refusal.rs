@@ -68,6 +68,7 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
         DatabaseError::ReferenceMissing(constraint) => {
             let fields = model.fields().iter().filter(|f| f.references.is_some());
             let named = fields.filter(|f| reference_name(model.name(), f) == constraint);
+            let named = named.filter(|f| model.column(f.name.as_str()).is_some());
             conflict(named.map(|f| missing_reference(f.name.as_str())).collect())
         }
         DatabaseError::Invalid { constraint, .. } => {
@@ -184,12 +185,14 @@ pub(super) fn unique_key<'m>(model: &'m ModuleModel, constraint: &str) -> Option
         .map(Key::Unique)
 }
 
-/// The fields of the key whose index has that name.
+/// The fields of the key whose index has that name; none where the caller does not see all of them.
 pub(super) fn not_unique(model: &ModuleModel, constraint: &str) -> Vec<FieldError> {
     let taken = |field: &str| refuse(field, FieldCode::NotUnique, "is taken by another record");
     match unique_key(model, constraint) {
         Some(Key::Id) => vec![taken("id")],
-        Some(Key::Unique(unique)) => unique.fields.iter().map(|f| taken(f.as_str())).collect(),
-        None => Vec::new(),
+        Some(Key::Unique(unique)) if model.shows(&unique.fields) => {
+            unique.fields.iter().map(|f| taken(f.as_str())).collect()
+        }
+        Some(Key::Unique(_)) | None => Vec::new(),
     }
 }

@@ -167,7 +167,7 @@ impl<'a> Revival<'a> {
             let (module, model) = (need.model.module.as_str(), need.model.model.as_str());
             let seen = self.call.caller.model(self.call.catalog, module, model);
             let field = std::slice::from_ref(&need.field.name);
-            let relation = match seen.is_none_or(|seen| seen.shows(field)) {
+            let relation = match seen.is_some_and(|seen| seen.shows(field)) {
                 true => format!("{model}!{}", need.field.name.as_str()),
                 false => model.to_owned(),
             };

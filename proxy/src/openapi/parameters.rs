@@ -105,9 +105,11 @@ pub(super) fn of_model(reach: &Reach) -> Vec<(String, Value)> {
         ("select".to_owned(), select(model)),
         ("order".to_owned(), order(reach)),
         ("distinct".to_owned(), distinct(model)),
-        ("columns".to_owned(), columns(model)),
-        ("on_conflict".to_owned(), on_conflict(model)),
     ];
+    if reach.write {
+        found.push(("columns".to_owned(), columns(model)));
+        found.push(("on_conflict".to_owned(), on_conflict(model)));
+    }
     if !reach.relations.is_empty() {
         found.push(("include".to_owned(), include(reach)));
     }

@@ -247,6 +247,20 @@ async fn who_may_write_them_writes_them_and_is_not_shown_them() {
     let renamed = world.send(A, "GET", "people?name=eq.found", None).await;
     assert_eq!(renamed.json()["data"], json!([]));
 
+    // But an earlier operation's value can be written into one that is not.
+    let carried = json!({"operations": [
+        {"op": "create", "model": "teams", "ref": "t", "data": {"name": "blue"}},
+        {"op": "create", "model": "people", "data": {"name": "D", "leads_id": {"$ref": "t.id"}}},
+    ]});
+    let (status, text) = scene.ask("POST", "batch", Some(carried)).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    // A taken value is told without its field.
+    let (status, text) = scene
+        .ask("POST", "people", Some(json!({"tax_id": "b"})))
+        .await;
+    assert_eq!(status, StatusCode::CONFLICT, "{text}");
+    assert!(!text.contains("tax_id"), "{text}");
+
     // All of it again for the tables of a spreadsheet.
     let csv = [("accept", "text/csv")];
     let table = world

@@ -43,11 +43,32 @@ fn models() -> Vec<ModuleModel> {
             true,
             json!([title, to("book_id", "books", "Restrict")]),
         ),
+        of(
+            "marks",
+            false,
+            json!([
+                to("page_id", "pages", "Cascade"),
+                to("book_id", "books", "Restrict")
+            ]),
+        ),
+        of(
+            "nodes",
+            false,
+            json!([title, to("parent_id", "nodes", "Restrict")]),
+        ),
         of("shelves", true, json!([title])),
         of(
             "labels",
             false,
             json!([title, to("shelf_id", "shelves", "Cascade")]),
+        ),
+        of(
+            "prints",
+            true,
+            json!([
+                to("shelf_id", "shelves", "Cascade"),
+                to("label_id", "labels", "Restrict"),
+            ]),
         ),
     ]
 }
@@ -209,6 +230,66 @@ async fn rows_that_are_not_kept_go_with_one_that_is() {
     }
     assert_eq!(library.rows(A, "shelves").await, 2);
     assert_eq!(library.rows(B, "labels").await, 1);
+}
+
+#[tokio::test]
+async fn what_goes_along_is_not_in_the_way() {
+    let library = Library::open().await;
+    let world = &library.world;
+    // A mark goes with its page, and would hold the book.
+    for tenant in [A, B] {
+        let mark = json!({"page_id": PAGE, "book_id": BOOK});
+        world.create(tenant, "marks", mark).await;
+    }
+    let gone = world
+        .send(A, "DELETE", &format!("books/{BOOK}"), None)
+        .await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    assert_eq!(
+        (library.all(A).await, library.rows(A, "marks").await),
+        ([0, 0, 1], 0)
+    );
+    let gone = world.send(B, "DELETE", "books?title=eq.one", None).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    assert_eq!(
+        (library.all(B).await, library.rows(B, "marks").await),
+        ([0, 0, 1], 0)
+    );
+
+    // Rows of one model that refer to each other, or to themselves, go together.
+    let own = "0198f0aa-5b1e-7c3d-9a4e-000000000d01";
+    world
+        .create(A, "nodes", json!({"id": own, "parent_id": own}))
+        .await;
+    let child = world
+        .create(A, "nodes", json!({"title": "child", "parent_id": own}))
+        .await;
+    let held = world
+        .send(A, "DELETE", &format!("nodes?id=eq.{own}"), None)
+        .await;
+    assert_eq!(held.errors(), ["nodes REFERENCE_IN_USE"], "{}", held.text);
+    let both = format!("nodes?id=in.({own},{})", child["id"].as_str().unwrap());
+    let gone = world.send(A, "DELETE", &both, None).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text);
+    assert_eq!(library.rows(A, "nodes").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_kept_holds_what_would_leave_it_without_its_reference() {
+    let library = Library::open().await;
+    let world = &library.world;
+    let id = |record: &Value| record["id"].as_str().unwrap().to_owned();
+    let shelf = id(&world.create(A, "shelves", json!({"title": "s"})).await);
+    let label = id(&world.create(A, "labels", json!({"shelf_id": shelf})).await);
+    let print = json!({"shelf_id": shelf, "label_id": label});
+    let print = id(&world.create(A, "prints", print).await);
+    for target in [format!("shelves/{shelf}"), "shelves?title=eq.s".to_owned()] {
+        let held = world.send(A, "DELETE", &target, None).await;
+        assert_eq!(held.errors(), ["prints REFERENCE_IN_USE"], "{}", held.text);
+        assert_eq!(library.rows(A, "labels").await, 1);
+        let live = world.send(A, "GET", &format!("prints/{print}"), None).await;
+        assert_eq!(live.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]

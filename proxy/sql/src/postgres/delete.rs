@@ -30,15 +30,6 @@ pub struct Referrer<'a> {
     pub counts_deleted: bool,
 }
 
-impl Referrer<'_> {
-    fn counted(&self) -> &'static str {
-        match self.counts_deleted {
-            true => "",
-            false => " and deleted_at is null",
-        }
-    }
-}
-
 /// What is to be deleted.
 #[derive(Debug, Clone)]
 pub struct Deletion<'a> {
@@ -71,7 +62,7 @@ pub fn live_referrers(deletion: &Deletion<'_>) -> Option<Statement> {
     let each: Vec<_> = deletion
         .referrers
         .iter()
-        .map(|r| refers(deletion, r, &id))
+        .map(|r| refers(deletion, r, &id, None))
         .collect();
     Some(binds.finish(format!("select {}", each.join(", "))))
 }
@@ -83,7 +74,7 @@ pub fn soft_delete(deletion: &Deletion<'_>, returning: &[Output]) -> Statement {
     let id = binds.typed("uuid", Some(deletion.id.to_owned()));
     let user = binds.typed("text", Some(deletion.user.to_owned()));
     let delete_id = binds.typed("uuid", Some(deletion.delete_id.to_owned()));
-    let conditions = deletion.conditions(&mut binds, &id);
+    let conditions = deletion.conditions(&mut binds, &id, Some(&delete_id));
     let text = format!(
         "update {} set version = version + 1, deleted_at = now(), delete_id = {delete_id}, \
          updated_at = greatest(now(), updated_at), updated_by = {user} where {conditions} returning {}",
@@ -97,7 +88,7 @@ pub fn soft_delete(deletion: &Deletion<'_>, returning: &[Output]) -> Statement {
 pub fn remove(deletion: &Deletion<'_>, returning: &[Output]) -> Statement {
     let mut binds = Binds::new(&deletion.tenant);
     let id = binds.typed("uuid", Some(deletion.id.to_owned()));
-    let conditions = deletion.conditions(&mut binds, &id);
+    let conditions = deletion.conditions(&mut binds, &id, None);
     let text = format!(
         "delete from {} where {conditions} returning {}",
         table(deletion.model),
@@ -107,8 +98,9 @@ pub fn remove(deletion: &Deletion<'_>, returning: &[Output]) -> Statement {
 }
 
 impl Deletion<'_> {
-    /// The row is live, has a version that it may have, and nothing refers to it.
-    fn conditions(&self, binds: &mut Binds, id: &str) -> String {
+    /// The row is live, has a version that it may have, and nothing refers to it but what went with it already, under
+    /// `delete_id`.
+    fn conditions(&self, binds: &mut Binds, id: &str, delete_id: Option<&str>) -> String {
         let mut conditions = vec![
             TENANT.to_owned(),
             format!("id = {id}"),
@@ -118,22 +110,31 @@ impl Deletion<'_> {
             conditions.push(format!("version = any({})", versions_bind(binds, versions)));
         }
         let referrers = self.referrers.iter();
-        conditions.extend(referrers.map(|r| format!("not {}", refers(self, r, id))));
+        conditions.extend(referrers.map(|r| format!("not {}", refers(self, r, id, delete_id))));
         conditions.join(" and ")
     }
 }
 
 /// A row that refers to itself may go.
-fn refers(deletion: &Deletion<'_>, referrer: &Referrer<'_>, id: &str) -> String {
+fn refers(
+    deletion: &Deletion<'_>,
+    referrer: &Referrer<'_>,
+    id: &str,
+    delete_id: Option<&str>,
+) -> String {
+    let counted = match (referrer.counts_deleted, delete_id) {
+        (false, _) => " and deleted_at is null".to_owned(),
+        (true, Some(delete_id)) => format!(" and delete_id is distinct from {delete_id}"),
+        (true, None) => String::new(),
+    };
     let other = if referrer.model == deletion.model {
         format!(" and id <> {id}")
     } else {
         String::new()
     };
     format!(
-        "exists (select from {} where {TENANT} and {} = {id}{}{other})",
+        "exists (select from {} where {TENANT} and {} = {id}{counted}{other})",
         table(referrer.model),
         quote(&referrer.field.column()),
-        referrer.counted(),
     )
 }

@@ -188,8 +188,10 @@ impl<'a> Values<'a> {
 /// A value that a field takes, in the place of one that is not known yet.
 fn stand_in(call: &Call<'_>, field: &str) -> String {
     use model::FieldType;
-    let column = call.model.column(field);
-    let text = match column.map(|c| &c.field_type) {
+    // What a caller may not see, he may still write.
+    let declared = call.model.field(field).map(|f| &f.field_type);
+    let kind = declared.or_else(|| call.model.column(field).map(|c| &c.field_type));
+    let text = match kind {
         Some(FieldType::Bool) => "false",
         Some(
             FieldType::Int16

@@ -69,11 +69,11 @@ pub(in crate::data) async fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
 /// What the deletion of these records does to those that refer to them; an error undoes it.
 async fn follow(call: &Call<'_>, ids: &str, cascade: &Cascade<'_>) -> Result<(), Failure> {
     let (tenant, user) = (&call.caller.tenant.id, &call.caller.user);
-    let look = match cascade.acts() {
-        true => {
-            call.step(cascade.carry_out_of(tenant, user, ids)).await?;
-            cascade.blocked_of(tenant, ids)
-        }
+    if cascade.acts() {
+        call.step(cascade.carry_out_of(tenant, user, ids)).await?;
+    }
+    let look = match cascade.acts() || cascade.removes() {
+        true => cascade.blocked_of(tenant, ids),
         false => delete::referrers_of(tenant, ids, &cascade.referrers()),
     };
     if let Some(look) = look {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
-use model::{Action, Permission};
+use model::{Action, ModelName, Permission};
 use sha2::{Digest as _, Sha256};
 
 use crate::exchange::Request;
@@ -38,14 +38,21 @@ impl Fingerprint {
         }
         hash.list(preferences(&request.headers));
         hash.part(&request.body);
-        let is_sight = |p: &&Permission| matches!(p, Permission::Model(_, Action::Sensitive));
+        let of_module = |name: &ModelName| {
+            let mut path = request.path.iter();
+            path.any(|segment| segment == name.module.as_str())
+        };
+        let is_sight = |p: &&Permission| matches!(p, Permission::Model(name, Action::Sensitive) if of_module(name));
         let mut sight: Vec<_> = held
             .iter()
             .filter(is_sight)
             .map(Permission::to_string)
             .collect();
         sight.sort_unstable();
-        hash.list(sight);
+        // Without any it is as it was before there were such fields.
+        if !sight.is_empty() {
+            hash.list(sight);
+        }
         Self(hash.0.finalize().into())
     }
 
@@ -173,6 +180,7 @@ mod tests {
         assert_ne!(sees, base);
         assert_ne!(sees, holding(&["a.b.sensitive"]));
         assert_eq!(sees, holding(&["a.c.sensitive", "a.b.sensitive"]));
+        assert_eq!(base, holding(&["other.b.sensitive"]));
         let spelled = |prefer| of(request(&["a"], &[], &[("prefer", prefer)], ""));
         assert_eq!(
             spelled("return=minimal, numbers=string"),

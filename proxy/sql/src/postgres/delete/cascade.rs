@@ -323,7 +323,17 @@ impl<'a> Cascade<'a> {
     fn blocked_by(&self) -> Vec<String> {
         let restricting = self.of_kind(OnDelete::Restrict);
         restricting
-            .map(|e| e.refers(e.counted(), &self.not_gone(e.child)))
+            .map(|e| {
+                // What goes itself blocks nothing, unless it stays in its table and what it refers to does not.
+                let model = self.index(e.child).map(|m| self.models[m]);
+                let stays = !e.keeps && model.is_some_and(ModuleModel::soft_delete);
+                let but = if stays {
+                    String::new()
+                } else {
+                    self.not_gone(e.child)
+                };
+                e.refers(e.counted(), &but)
+            })
             .collect()
     }
 

@@ -65,10 +65,9 @@ pub fn referrers_of(tenant: &TenantId, ids: &str, referrers: &[Referrer<'_>]) ->
         .iter()
         .map(|referrer| {
             format!(
-                "exists (select from {} where {TENANT} and {} = any({ids}){})",
+                "exists (select from {} where {TENANT} and {} = any({ids}) and deleted_at is null)",
                 table(referrer.model),
                 quote(&referrer.field.column()),
-                referrer.counted(),
             )
         })
         .collect();
