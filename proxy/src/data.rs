@@ -48,7 +48,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use http::Method;
-use model::{Action, Catalog, ModelName, ModuleModel, Permission, Revision};
+use model::{Action, Catalog, Field, ModelName, ModuleModel, Permission, Revision};
 use sql::Statement;
 
 pub use cursor::{CursorKeyError, CursorKeys};
@@ -266,6 +266,16 @@ impl Call<'_> {
         let message = format!("versions are no condition of a write of {name}");
         let error = refuse("If-Match", FieldCode::InvalidValue, message);
         Err(Problem::invalid(vec![error]))
+    }
+
+    /// The relation of a model through a field, as errors name it: without the field where the caller does not see that.
+    fn relation_through(&self, model: &ModelName, field: &Field) -> String {
+        let (module, name) = (model.module.as_str(), model.model.as_str());
+        let seen = self.caller.model(self.catalog, module, name);
+        match seen.is_some_and(|seen| seen.shows([&field.name])) {
+            true => format!("{name}!{}", field.name.as_str()),
+            false => name.to_owned(),
+        }
     }
 
     /// What names of relations mean to this caller.

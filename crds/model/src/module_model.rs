@@ -1,6 +1,6 @@
 //! The checked description of one model of one module.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,12 @@ pub struct ModelName {
     pub module: Ident,
     /// The model, which is also the table.
     pub model: Ident,
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.module.as_str(), self.model.as_str())
+    }
 }
 
 /// An index or a unique key over fields; `tenant_id` always leads it in the database.
@@ -236,10 +242,15 @@ impl ModuleModel {
     }
 
     /// Whether a client can name all of these, as this model is seen.
-    pub fn shows(&self, names: &[Ident]) -> bool {
-        names
-            .iter()
-            .all(|name| self.column(name.as_str()).is_some())
+    pub fn shows<'n>(&self, names: impl IntoIterator<Item = &'n Ident>) -> bool {
+        let mut names = names.into_iter();
+        names.all(|name| self.column(name.as_str()).is_some())
+    }
+
+    /// The unique keys that a client may look for records by, as this model is seen.
+    pub fn shown_unique(&self) -> impl Iterator<Item = &Index> {
+        let all = self.unique().iter();
+        all.filter(|unique| self.shows(&unique.fields))
     }
 
     /// What there is to be allowed.

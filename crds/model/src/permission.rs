@@ -54,13 +54,7 @@ impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(name, action) => {
-                write!(
-                    f,
-                    "{}.{}.{}",
-                    name.module.as_str(),
-                    name.model.as_str(),
-                    action.as_str()
-                )
+                write!(f, "{name}.{}", action.as_str())
             }
             Self::CacheRead => f.write_str("cache.read"),
             Self::CacheWrite => f.write_str("cache.write"),

@@ -462,8 +462,8 @@ impl ObservedTable {
     }
 
     /// What is open in the fence between tenants; empty when it stands. Without `soft_delete` the proxy removes rows, and
-    /// must be able to; that it still is where rows are kept again opens nothing to another tenant. Policies and grants of others are not ours
-    /// to judge: under a restrictive policy for everybody none of them shows another tenant's row.
+    /// must be able to; that it still is where rows are kept again opens nothing to another tenant. Policies and grants of
+    /// others are not ours to judge: under a restrictive policy for everybody none of them shows another tenant's row.
     pub fn open_fence(&self, soft_delete: bool) -> Vec<&'static str> {
         let is = |policy: &ObservedPolicy, permissive: bool, role: &str, expression: &str| {
             policy.permissive == permissive

@@ -429,8 +429,7 @@ async fn remove(
 
 /// `module.model`.
 pub(super) fn full_name(desired: &Desired) -> String {
-    let name = desired.model.name();
-    format!("{}.{}", name.module.as_str(), name.model.as_str())
+    desired.model.name().to_string()
 }
 
 /// For those who wake it.

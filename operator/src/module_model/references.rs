@@ -53,7 +53,7 @@ pub(super) fn missing_references(
         if target == *name || applied(field) {
             continue;
         }
-        let full = format!("{}.{}", target.module.as_str(), target.model.as_str());
+        let full = target.to_string();
         let path = format!("spec.fields[{i}].references");
         let missing = |reason, message| {
             Stage::missing(
@@ -98,8 +98,8 @@ pub(super) fn missing_references(
     }
 }
 
-/// A record that is kept cannot go with, or lose its reference to, one that leaves its table, since it
-/// could not be restored as it was. Told to either side, whichever comes second.
+/// A record that is kept cannot go with, or lose its reference to, one that leaves its table, since it could not be
+/// restored as it was. Told to either side, whichever comes second.
 pub(super) fn check_deletes(
     found: &Look,
     desired: &Desired,
@@ -125,11 +125,12 @@ pub(super) fn check_deletes(
         let mut there = found.observed.references.iter();
         let removes = there.any(|t| t.name == target && !t.soft_delete);
         if removes && reference.on_delete != OnDelete::Restrict {
-            let full = format!("{}.{}", target.module.as_str(), target.model.as_str());
             let message = format!(
-                "{full} keeps no deleted records, and this model does: make it Restrict, or softDelete false here"
+                "{target} keeps no deleted records, and this model does: make it Restrict, or softDelete false here"
             );
-            context.waiting.wait(full, object_ref(resource));
+            context
+                .waiting
+                .wait(target.to_string(), object_ref(resource));
             let path = format!("spec.fields[{i}].references.onDelete");
             return Err(invalid(&path, &message));
         }
@@ -140,11 +141,6 @@ pub(super) fn check_deletes(
 /// Whether the resource that has this table lets this one's namespace refer to it, or what is to be done. It is the
 /// one that the table was published for: whoever else claims the model has no say.
 fn permitted(there: &ObservedTarget, desired: &Desired, context: &Context) -> Result<(), String> {
-    let full = format!(
-        "{}.{}",
-        there.name.module.as_str(),
-        there.name.model.as_str()
-    );
     let owner = there.resource.as_deref().unwrap_or_default();
     let namespace = owner.split_once('/').map_or("", |(namespace, _)| namespace);
     let ours = &desired.namespace;
@@ -162,7 +158,8 @@ fn permitted(there: &ObservedTarget, desired: &Desired, context: &Context) -> Re
         return Ok(());
     }
     Err(format!(
-        "{full} belongs to ModuleModel {owner}, which does not let namespace {ours} refer to it; its owner adds {ours} to spec.referencedBy there"
+        "{} belongs to ModuleModel {owner}, which does not let namespace {ours} refer to it; its owner adds {ours} to spec.referencedBy there",
+        there.name
     ))
 }
 

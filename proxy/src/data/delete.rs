@@ -159,16 +159,9 @@ fn in_use(call: &Call<'_>, referrers: &[Referrer<'_>], found: Option<&Row>) -> P
                 .filter(|r| r.model == referrer.model)
                 .count()
                 > 1;
-            let (module, model) = (
-                referrer.model.module.as_str(),
-                referrer.model.model.as_str(),
-            );
-            let seen = call.caller.model(call.catalog, module, model);
-            let field = std::slice::from_ref(&referrer.field.name);
-            let relation = if several && seen.is_some_and(|seen| seen.shows(field)) {
-                format!("{model}!{}", referrer.field.name.as_str())
-            } else {
-                model.to_owned()
+            let relation = match several {
+                true => call.relation_through(referrer.model, referrer.field),
+                false => referrer.model.model.as_str().to_owned(),
             };
             refuse(
                 &relation,

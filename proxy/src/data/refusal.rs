@@ -68,7 +68,7 @@ pub(super) fn problem_of(model: &ModuleModel, error: DatabaseError) -> Problem {
         DatabaseError::ReferenceMissing(constraint) => {
             let fields = model.fields().iter().filter(|f| f.references.is_some());
             let named = fields.filter(|f| reference_name(model.name(), f) == constraint);
-            let named = named.filter(|f| model.column(f.name.as_str()).is_some());
+            let named = named.filter(|f| model.shows([&f.name]));
             conflict(named.map(|f| missing_reference(f.name.as_str())).collect())
         }
         DatabaseError::Invalid { constraint, .. } => {

@@ -84,9 +84,7 @@ impl<'a> Names<'a> {
     /// so is one by a field that the caller does not see.
     pub(crate) fn relations(self, model: &'a ModuleModel) -> Vec<Relation<'a>> {
         let mut found = Vec::new();
-        let is_shown =
-            |model: &ModuleModel, field: &Field| model.column(field.name.as_str()).is_some();
-        for field in model.fields().iter().filter(|f| is_shown(model, f)) {
+        for field in model.fields().iter().filter(|f| model.shows([&f.name])) {
             let Some(reference) = &field.references else {
                 continue;
             };
@@ -100,7 +98,7 @@ impl<'a> Names<'a> {
         }
         for (other, field) in self.catalog.referrers(model.name()) {
             let served = self.model(other.name());
-            if let Some(other) = served.filter(|other| is_shown(other, field)) {
+            if let Some(other) = served.filter(|other| other.shows([&field.name])) {
                 found.push(Relation {
                     model: other,
                     field,

@@ -164,15 +164,8 @@ impl<'a> Revival<'a> {
         let unmet = needs.iter().zip(look.values());
         let unmet = unmet.filter(|(_, told)| *told == Some(b"t"));
         let named = unmet.map(|(need, _)| {
-            let (module, model) = (need.model.module.as_str(), need.model.model.as_str());
-            let seen = self.call.caller.model(self.call.catalog, module, model);
-            let field = std::slice::from_ref(&need.field.name);
-            let relation = match seen.is_some_and(|seen| seen.shows(field)) {
-                true => format!("{model}!{}", need.field.name.as_str()),
-                false => model.to_owned(),
-            };
             refuse(
-                &relation,
+                &self.call.relation_through(need.model, need.field),
                 FieldCode::ReferenceNotFound,
                 "has records that would come back and refer to one that is not there",
             )

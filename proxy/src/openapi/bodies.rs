@@ -124,12 +124,7 @@ pub(super) fn operations(reach: &Reach) -> Vec<(String, Value)> {
         ));
         let change = of_version(json!({"id": id(), "data": data("change")}));
         variants.push(variant("update", &["id", "data"], change));
-        let uniques = reach
-            .model
-            .unique()
-            .iter()
-            .filter(|unique| reach.model.shows(&unique.fields))
-            .flat_map(|unique| &unique.fields);
+        let uniques = reach.model.shown_unique().flat_map(|unique| &unique.fields);
         let names: std::collections::BTreeSet<&str> =
             uniques.map(Ident::as_str).chain(["id"]).collect();
         let key = json!({

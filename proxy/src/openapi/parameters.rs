@@ -197,8 +197,7 @@ fn columns(model: &ModuleModel) -> Value {
 
 /// As the text that it is: a list of names would allow those of one key with those of another.
 fn on_conflict(model: &ModuleModel) -> Value {
-    let uniques = model.unique().iter().filter(|u| model.shows(&u.fields));
-    let uniques = uniques.map(|unique| {
+    let uniques = model.shown_unique().map(|unique| {
         let fields: Vec<&str> = unique.fields.iter().map(model::Ident::as_str).collect();
         fields.join(",")
     });

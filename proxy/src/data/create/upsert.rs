@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{Field, Index, ModuleModel};
+use model::{Field, ModuleModel};
 use sql::postgres::insert::Key;
 
 use crate::{
@@ -48,7 +48,8 @@ pub(super) fn key_of<'m>(
     };
     let key = match names {
         [id] if id == "id" => Some(Key::Id),
-        _ => keys(model)
+        _ => model
+            .shown_unique()
             .find(|unique| same(&unique.fields))
             .map(Key::Unique),
     };
@@ -58,15 +59,9 @@ pub(super) fn key_of<'m>(
     }
 }
 
-/// The unique keys that a caller may look for records by, as the model is seen.
-fn keys(model: &ModuleModel) -> impl Iterator<Item = &Index> {
-    let all = model.unique().iter();
-    all.filter(|unique| model.shows(&unique.fields))
-}
-
 fn choices(model: &ModuleModel) -> String {
     let mut choices = vec!["id".to_owned()];
-    choices.extend(keys(model).map(|unique| {
+    choices.extend(model.shown_unique().map(|unique| {
         let fields: Vec<_> = unique.fields.iter().map(model::Ident::as_str).collect();
         fields.join(",")
     }));
