@@ -143,12 +143,13 @@ class Peer(Rest):
     def home(self):
         """Where it is built, by the content of its source: a change builds it anew."""
         source = HOME / "peers" / self.folder
-        digest = hashlib.sha256(b"".join(p.name.encode() + p.read_bytes() for p in sorted(source.iterdir()) if p.is_file()))
+        files = sorted(p for p in source.rglob("*") if p.is_file() and not {"node_modules", "target"} & set(p.parts))
+        digest = hashlib.sha256(b"".join(p.name.encode() + p.read_bytes() for p in files))
         home = CACHE / "bench" / f"{self.folder}-{digest.hexdigest()[:12]}"
         if not (home / "built").exists():
             say(f"building {self.folder}")
             shutil.rmtree(home, ignore_errors=True)
-            shutil.copytree(source, home, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+            shutil.copytree(source, home, ignore=shutil.ignore_patterns("node_modules", "target", "__pycache__"))
             self.build(home)
             (home / "built").touch()
         return home
@@ -304,6 +305,21 @@ class PostGraphile(Peer):
     def version(self):
         lock = json.loads((HOME / "peers/postgraphile/package-lock.json").read_text())["packages"]
         return ", ".join(f"{name} {lock[f'node_modules/{name}']['version']}" for name in ("postgraphile", "node"))
+
+
+class Hello(Peer):
+    """A bare endpoint of a server library: what HTTP alone costs."""
+
+    folder = "hello"
+
+    def __init__(self, name):
+        self.name = name
+
+    def build(self, home):
+        make("cargo", "build", "--release", "--locked", cwd=home, env={"CARGO_TARGET_DIR": str(home / "target")})
+
+    def command(self, home):
+        return [str(home / "target/release" / self.name), str(self.port)]
 
 
 class PgBench:

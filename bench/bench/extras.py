@@ -3,15 +3,14 @@
 import json
 import resource
 import socket
-import subprocess
 import threading
 import time
 
 from . import machine
 from .check import send
-from .contestants import PgBench, Request
+from .contestants import Hello, PgBench, Request
 from .load import picks, redis_benchmark, vegeta, wrk
-from .settings import CLIENTS, HOME, PEER_PORT
+from .settings import CLIENTS
 from .stats import middle
 from .work import BY_NAME
 from .words import Unmeasured, say
@@ -19,7 +18,6 @@ from .words import Unmeasured, say
 KEYS = 1000
 OPEN_LOOP_SHARES = (0.5, 0.8)
 IDLE, BUSY = 10_000, 1000
-HELLO = HOME / "hello/target/release"
 
 
 def septem(everybody):
@@ -60,47 +58,20 @@ def one(results, work, name, clients, run):
         results.fail(work, name, clients, str(reason))
 
 
-class Hello:
-    """A bare hello endpoint: `bench/hello`, a crate of its own with one binary for each server, told its port as argument.
-
-    PLACE FOR A LATER CRATE: it is measured when `cargo build --release` has been run in it, and left out until then.
-    """
-
-    port, answers_errors_with_200 = PEER_PORT, False
-
-    def __init__(self, name):
-        self.name, self.binary = name, HELLO / name
-
-    def __enter__(self):
-        self.process = subprocess.Popen([self.binary, str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.pid = self.process.pid
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                time.sleep(0.05)
-        raise Unmeasured(f"{self.name} does not start")
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-
-
 def chain(stack, settings, data, results, everybody):
     """The full chain without a database (an empty page touches none) beside a bare hello endpoint."""
     ours = septem(everybody)
     empty = [Request("GET", f"{ours.contacts}?limit=0", ours.headers(t)) for t in range(data.tenants)]
-    bare = [h for h in (Hello("hyper"), Hello("pingora")) if h.binary.exists()]
-    if not bare:
-        results.notes.append("chain: `bench/hello` is not built, so there is no bare endpoint beside ours.")
     for _ in range(settings.rounds):
         for clients in CLIENTS:
             one(results, "chain", "septem", clients, lambda: wrk(ours, empty, clients, settings.seconds))
-            for hello in bare:
+            for hello in (Hello("hyper"), Hello("pingora")):
                 def race():
-                    with hello:
+                    try:
+                        hello.start(stack)
                         return wrk(hello, [Request("GET", "/")], clients, settings.seconds)
+                    finally:
+                        hello.stop()
                 one(results, "chain", hello.name, clients, race)
 
 
