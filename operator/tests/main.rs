@@ -13,6 +13,7 @@ mod drift;
 mod erasure;
 mod failpoints;
 mod files;
+mod humble;
 mod injection;
 mod instances;
 mod killed;

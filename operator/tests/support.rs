@@ -7,4 +7,4 @@ pub mod script;
 pub mod world;
 
 pub use cluster::{condition, reason, status_of};
-pub use world::{World, in_world};
+pub use world::{World, in_world, in_world_prepared};

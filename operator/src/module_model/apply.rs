@@ -9,6 +9,7 @@ use super::{
     build::{Phase, Plan, Proof, Rivals, Step, build},
     observe::{Asked, Observed, ObservedAnalytics, observe, observe_analytics},
     publish::{Entry, publish, record, record_columns},
+    references::deletes_clash,
     validate::Desired,
 };
 use crate::{
@@ -157,7 +158,9 @@ pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Res
     let Some(step) = plan.steps.first() else {
         return Ok(Done::Nothing);
     };
-    if !approval::covers(desired, &look.observed, &plan) {
+    if !approval::covers(desired, &look.observed, &plan)
+        || deletes_clash(&look.observed, desired).is_some()
+    {
         // Changed since it was looked at: the next look asks anew.
         return Ok(Done::Nothing);
     }

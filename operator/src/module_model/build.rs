@@ -187,8 +187,10 @@ fn rest(plan: &mut Plan, work: &mut Work, scope: &Scope<'_>) {
     }
     plan.repaired = table.open_fence(previous.soft_delete);
     if !plan.repaired.is_empty() {
-        work.repair
-            .extend(ddl::isolate(model).into_iter().map(Statement::of));
+        // Whoever may remove rows now, or soon, may do so until it is taken from him below.
+        let keeps_all = model.soft_delete() && previous.soft_delete;
+        let fence = ddl::isolate(name, keeps_all).into_iter();
+        work.repair.extend(fence.map(Statement::of));
     }
     // Proxies that remove rows are let in before they do, and may still do so until all know that rows are kept.
     match (model.soft_delete(), table.may_delete()) {

@@ -8,7 +8,7 @@ use model::{Ident, ModelName, OnDelete};
 
 use super::{
     apply::Look,
-    observe::ObservedTarget,
+    observe::{Observed, ObservedTarget},
     reconcile::object_ref,
     validate::{Desired, invalid},
 };
@@ -98,44 +98,47 @@ pub(super) fn missing_references(
     }
 }
 
-/// A record that is kept cannot go with, or lose its reference to, one that leaves its table, since it could not be
-/// restored as it was. Told to either side, whichever comes second.
+/// Refuses what [`deletes_clash`] finds, and looks again when the other model changes.
 pub(super) fn check_deletes(
     found: &Look,
     desired: &Desired,
     resource: &ModuleModel,
     context: &Context,
 ) -> Result<(), Refusal> {
-    if let Some(kept) = found.observed.kept_with.first() {
-        context.waiting.wait(kept.clone(), object_ref(resource));
-        let all = found.observed.kept_with.join(", ");
+    let Some((other, refusal)) = deletes_clash(&found.observed, desired) else {
+        return Ok(());
+    };
+    context.waiting.wait(other, object_ref(resource));
+    Err(refusal)
+}
+
+/// A record that is kept cannot go with, or lose its reference to, one that leaves its table, since it could not be
+/// restored as it was. Told to either side, whichever comes second: the other model, and what stands against this one.
+pub(super) fn deletes_clash(observed: &Observed, desired: &Desired) -> Option<(String, Refusal)> {
+    if let Some(kept) = observed.kept_with.first() {
+        let all = observed.kept_with.join(", ");
         let message = format!(
             "{all} keep deleted records and refer to this model with onDelete Cascade or SetNull: make it Restrict there, or softDelete false"
         );
-        return Err(invalid("spec.softDelete", &message));
+        return Some((kept.clone(), invalid("spec.softDelete", &message)));
     }
     if !desired.model.soft_delete() {
-        return Ok(());
+        return None;
     }
-    for (i, field) in desired.model.fields().iter().enumerate() {
-        let Some(reference) = &field.references else {
-            continue;
-        };
+    desired.model.fields().iter().enumerate().find_map(|(i, field)| {
+        let reference = field.references.as_ref()?;
         let target = reference.target();
-        let mut there = found.observed.references.iter();
+        let mut there = observed.references.iter();
         let removes = there.any(|t| t.name == target && !t.soft_delete);
-        if removes && reference.on_delete != OnDelete::Restrict {
-            let message = format!(
-                "{target} keeps no deleted records, and this model does: make it Restrict, or softDelete false here"
-            );
-            context
-                .waiting
-                .wait(target.to_string(), object_ref(resource));
-            let path = format!("spec.fields[{i}].references.onDelete");
-            return Err(invalid(&path, &message));
+        if !removes || reference.on_delete == OnDelete::Restrict {
+            return None;
         }
-    }
-    Ok(())
+        let message = format!(
+            "{target} keeps no deleted records, and this model does: make it Restrict, or softDelete false here"
+        );
+        let path = format!("spec.fields[{i}].references.onDelete");
+        Some((target.to_string(), invalid(&path, &message)))
+    })
 }
 
 /// Whether the resource that has this table lets this one's namespace refer to it, or what is to be done. It is the

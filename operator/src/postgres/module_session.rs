@@ -189,7 +189,7 @@ async fn open_door(
     let connect = ddl::let_module_role_connect(module, &owner.database);
     execute(admin, &connect).await?;
     let row = sqlx::query(
-        "select (now() + interval '1 minute')::text as until, rolsuper or rolbypassrls or rolreplication as mighty from pg_roles where rolname = $1",
+        "select (now() + interval '1 minute')::text as until, rolsuper or rolbypassrls or rolreplication or rolcreatedb as mighty from pg_roles where rolname = $1",
     )
     .bind(&role)
     .fetch_one(&mut *admin)

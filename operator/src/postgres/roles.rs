@@ -98,44 +98,46 @@ pub(super) async fn ensure_roles(
 /// Whether it was there and had to be changed.
 async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<bool, sqlx::Error> {
     let name = role.name;
-    let word = |on: bool, word: &str| {
-        if on {
-            word.to_owned()
-        } else {
-            format!("no{word}")
-        }
-    };
-    let attributes = format!(
-        "{} {} {} nosuperuser nocreaterole nocreatedb",
-        word(role.login.is_some(), "login"),
-        word(role.replication, "replication"),
-        word(role.bypass_rls, "bypassrls"),
-    );
+    let wanted = [
+        ("login", role.login.is_some()),
+        ("replication", role.replication),
+        ("bypassrls", role.bypass_rls),
+        ("superuser", false),
+        ("createrole", false),
+        ("createdb", false),
+    ];
     let row = sqlx::query(
-        "select rolcanlogin = $2 and rolreplication = $3 and rolbypassrls = $4 and not rolsuper and not rolcreaterole and not rolcreatedb as as_wanted from pg_roles where rolname = $1",
+        "select array[rolcanlogin, rolreplication, rolbypassrls, rolsuper, rolcreaterole, rolcreatedb] as found from pg_roles where rolname = $1",
     )
     .bind(name)
-    .bind(role.login.is_some())
-    .bind(role.replication)
-    .bind(role.bypass_rls)
     .fetch_optional(&mut *conn)
     .await?;
-    let mut changed = false;
-    match row {
-        None => {
-            // Two databases of one cluster may be set up at the same time.
-            let create = format!(
-                "do $$ begin create role {name} {attributes}; exception when duplicate_object or unique_violation then null; end $$"
-            );
-            execute(conn, &create).await?;
-            tracing::info!(role = name, "role created");
-        }
-        Some(row) if !row.try_get::<bool, _>("as_wanted")? => {
-            execute(conn, &format!("alter role {name} {attributes}")).await?;
-            tracing::warn!(role = name, "role had other attributes and was put right");
-            changed = true;
-        }
-        Some(_) => {}
+    let found: Vec<bool> = row.map_or(Ok(Vec::new()), |row| row.try_get("found"))?;
+    // Only what has to change is named: a login that is no superuser may not name the attribute at all.
+    let wrong: Vec<String> = wanted
+        .iter()
+        .enumerate()
+        .filter(|(i, (_, on))| found.get(*i).copied().unwrap_or_default() != *on)
+        .map(|(_, (word, on))| {
+            if *on {
+                (*word).to_owned()
+            } else {
+                format!("no{word}")
+            }
+        })
+        .collect();
+    let (wrong, mut changed) = (wrong.join(" "), false);
+    if found.is_empty() {
+        // Two databases of one cluster may be set up at the same time.
+        let create = format!(
+            "do $$ begin create role {name} {wrong}; exception when duplicate_object or unique_violation then null; end $$"
+        );
+        execute(conn, &create).await?;
+        tracing::info!(role = name, "role created");
+    } else if !wrong.is_empty() {
+        execute(conn, &format!("alter role {name} {wrong}")).await?;
+        tracing::warn!(role = name, "role had other attributes and was put right");
+        changed = true;
     }
     if let Some(login) = role.login {
         ensure_password(conn, name, login).await?;

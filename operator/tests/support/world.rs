@@ -55,7 +55,13 @@ pub struct World {
 
 /// Runs a test in a world with an operator, and removes the world whatever becomes of the test.
 pub async fn in_world(test: impl AsyncFnOnce(&World)) {
+    in_world_prepared(async |_| {}, test).await;
+}
+
+/// The same, with something that is done before the operator starts.
+pub async fn in_world_prepared(prepare: impl AsyncFnOnce(&World), test: impl AsyncFnOnce(&World)) {
     let world = World::new().await;
+    prepare(&world).await;
     world.start();
     let ended = AssertUnwindSafe(test(&world)).catch_unwind().await;
     world.end().await;
@@ -304,6 +310,11 @@ impl World {
         whole
     }
 
+    /// Name of a login for the operator that is no superuser; a test that wants it makes it.
+    pub fn humble_owner(&self) -> String {
+        format!("{}_owner", self.database())
+    }
+
     /// Writes a ConfigMap of this world.
     pub async fn config_map(&self, name: &str, data: Value) {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
@@ -530,7 +541,7 @@ impl World {
         self.drop_roles().await;
     }
 
-    /// Roles of modules that ran SQL files belong to the server.
+    /// Roles of modules that ran SQL files belong to the server, and so does a login of the operator's own.
     async fn drop_roles(&self) {
         let server = PgPoolOptions::new()
             .max_connections(1)
@@ -538,9 +549,10 @@ impl World {
             .await
             .unwrap();
         let roles: Vec<String> = sqlx::query_scalar(
-            "select rolname::text from pg_roles where starts_with(rolname::text, $1)",
+            "select rolname::text from pg_roles where starts_with(rolname::text, $1) or rolname = $2",
         )
         .bind(format!("septem_m_{}", self.module()))
+        .bind(self.humble_owner())
         .fetch_all(&server)
         .await
         .unwrap();

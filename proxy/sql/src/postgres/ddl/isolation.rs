@@ -1,6 +1,6 @@
 //! What keeps tenants apart in PostgreSQL: row-level security, its two policies, and grants.
 
-use model::{Ident, ModelName, ModuleModel};
+use model::{Ident, ModelName};
 
 use super::{APP_POLICY, APP_ROLE, CDC_ROLE, SINK_ROLE, TENANT_POLICY};
 use crate::postgres::{quote_text, schema, table};
@@ -22,9 +22,9 @@ pub fn grant_schema(module: &Ident) -> Vec<String> {
     ]
 }
 
-/// Puts the fence up, whatever was there: run at creation, and again when a look at the catalogue finds it open.
-pub fn isolate(model: &ModuleModel) -> Vec<String> {
-    let name = model.name();
+/// Puts the fence up, whatever was there: run at creation, and again when a look at the catalogue finds it open. Only
+/// where deleted rows are not kept may the proxy remove any.
+pub fn isolate(name: &ModelName, soft_delete: bool) -> Vec<String> {
     let target = table(name);
     let (tenant, app) = (quote_text(TENANT_POLICY), quote_text(APP_POLICY));
     let mut statements = vec![
@@ -42,7 +42,7 @@ pub fn isolate(model: &ModuleModel) -> Vec<String> {
         format!("grant select, insert, update on {target} to {APP_ROLE}"),
         format!("grant select on {target} to {CDC_ROLE}"),
     ];
-    if !model.soft_delete() {
+    if !soft_delete {
         statements.push(grant_delete(name));
     }
     statements

@@ -34,17 +34,17 @@ pub fn open_module_role(module: &Ident, verifier: &str, valid_until: &str) -> Ve
     vec![
         format!("alter role {role} reset all"),
         format!(
-            "alter role {role} login noinherit nocreaterole nocreatedb connection limit 1 password {} valid until {}",
+            "alter role {role} login noinherit nocreaterole connection limit 1 password {} valid until {}",
             literal(verifier),
             literal(valid_until)
         ),
     ]
 }
 
-/// Takes from the role what only a superuser can have given it, and only one can take.
+/// Takes from the role what only a superuser, or somebody who has it, can have given it and can take.
 pub fn humble_module_role(module: &Ident) -> String {
     format!(
-        "alter role {} nosuperuser nobypassrls noreplication",
+        "alter role {} nosuperuser nobypassrls noreplication nocreatedb",
         quote_text(&module_role(module))
     )
 }

@@ -28,7 +28,7 @@ pub fn create_model(model: &ModuleModel) -> Vec<String> {
     statements.push(create_table(model));
     let shapes = index_shapes(model);
     statements.extend(shapes.iter().map(|s| create_index(name, s, &s.name, false)));
-    statements.extend(isolate(model));
+    statements.extend(isolate(model.name(), model.soft_delete()));
     statements.push(replica_identity(model));
     statements
 }
