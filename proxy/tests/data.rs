@@ -18,6 +18,7 @@ mod moved;
 mod noise;
 mod paging;
 mod plans;
+mod pooler;
 mod records;
 mod relations;
 mod restores;

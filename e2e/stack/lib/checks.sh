@@ -29,6 +29,14 @@ check_libraries() {
     sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q$missing"
 }
 
+# What only tests run, in the same way.
+check_test_tools() {
+  [ ! -x /usr/sbin/pgbouncer ] || return 0
+  [ "$(id -u)" = 0 ] || fail "PgBouncer is missing and only root can install it: run 'sudo apt-get install pgbouncer'"
+  HINT="run 'apt-get install pgbouncer' by hand" step "apt-get install pgbouncer" "$STATE/log/install.log" \
+    sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q pgbouncer"
+}
+
 check_clickhouse() {
   [ -z "${CLICKHOUSE_BIN:-}" ] || { [ -f "$CLICKHOUSE_BIN" ] && [ -x "$CLICKHOUSE_BIN" ]; } ||
     fail "CLICKHOUSE_BIN names $CLICKHOUSE_BIN, which is no program; unset it to use the engine that the stack installs"

@@ -36,6 +36,13 @@ pub enum ConnectError {
         /// The server's words.
         message: String,
     },
+    /// Not the server itself answers. Settings of a connection are the second lock of the fence's door, and a pooler that
+    /// hands statements to whatever server is free neither keeps them nor knows what was prepared.
+    #[error(
+        "a connection pooler answers in the place of the database server: connect to PostgreSQL itself, the proxy \
+         pools its connections"
+    )]
+    Pooled,
     /// Not the protocol that we know.
     #[error("the database server broke the protocol: {0}")]
     Protocol(&'static str),

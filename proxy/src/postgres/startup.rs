@@ -13,7 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::{
     config::{DatabaseConfig, LaneConfig},
     error::ConnectError,
-    frame::{self, Frame, ServerError},
+    frame::{self, Frame, Row, ServerError},
+    session::bind_and_execute,
     stream::{self, Stream},
 };
 
@@ -32,6 +33,13 @@ pub(super) const BEGIN: &str = "begin";
 pub(super) const COMMIT: &str = "commit";
 /// Undoes it; the one statement that a failed transaction still takes.
 pub(super) const ROLLBACK: &str = "rollback";
+
+/// Whose process answers. A server says it when it lets somebody in; a pooler says something else there, since it has
+/// keys of its own to cancel by.
+const PROCESS_TEXT: &str = "select pg_backend_pid()";
+/// `protocol_violation`, with which PgBouncer refuses settings that it does not hand on. The server has other codes for
+/// what may be wrong with them.
+const UNKNOWN_PARAMETER: &str = "08P01";
 
 /// Between two looks of the server at whether the reader of a stream is still there: it ends within a second. Chunks are
 /// short, and whoever gives one up keeps the connection.
@@ -125,8 +133,13 @@ async fn open_unbounded(
     ];
     frontend::startup_message(parameters, &mut wire.output).map_err(ConnectError::Unreachable)?;
     wire.send().await?;
-    log_in(&mut wire, config).await?;
-    wire.until_ready().await?;
+    log_in(&mut wire, config)
+        .await
+        .map_err(|error| match error {
+            ConnectError::Refused { code, .. } if code == UNKNOWN_PARAMETER => ConnectError::Pooled,
+            error => error,
+        })?;
+    let announced = wire.process().await?;
     frontend::parse(SCOPE_STATEMENT, SCOPE_TEXT, [], &mut wire.output)
         .map_err(ConnectError::Unreachable)?;
     // Their names are their texts.
@@ -136,9 +149,14 @@ async fn open_unbounded(
     {
         frontend::parse(text, text, [], &mut wire.output).map_err(ConnectError::Unreachable)?;
     }
+    frontend::parse("", PROCESS_TEXT, [], &mut wire.output).map_err(ConnectError::Unreachable)?;
+    bind_and_execute("", std::iter::empty(), &mut wire.output)
+        .map_err(ConnectError::Unreachable)?;
     frontend::sync(&mut wire.output);
     wire.send().await?;
-    wire.until_ready().await?;
+    if wire.answered_process().await? != announced {
+        return Err(ConnectError::Pooled);
+    }
     Ok(Opened {
         stream: wire.stream,
         input: wire.input,
@@ -237,8 +255,33 @@ impl Wire {
         }
     }
 
-    async fn until_ready(&mut self) -> Result<(), ConnectError> {
-        while self.next().await?.tag != b'Z' {}
-        Ok(())
+    /// The process of BackendKeyData, once the server is ready.
+    async fn process(&mut self) -> Result<Option<u32>, ConnectError> {
+        let mut process = None;
+        loop {
+            let frame = self.next().await?;
+            match frame.tag {
+                b'Z' => return Ok(process),
+                b'K' => process = frame.body.first_chunk().map(|id| u32::from_be_bytes(*id)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The process of the one row that is answered, once the server is ready.
+    async fn answered_process(&mut self) -> Result<Option<u32>, ConnectError> {
+        let mut process = None;
+        loop {
+            let frame = self.next().await?;
+            match frame.tag {
+                b'Z' => return Ok(process),
+                b'D' => {
+                    let row = Row::new(frame.body)?;
+                    let text = row.values().next().flatten();
+                    process = text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+                }
+                _ => {}
+            }
+        }
     }
 }

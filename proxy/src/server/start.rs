@@ -103,7 +103,8 @@ impl Start {
         Ok(())
     }
 
-    /// Connects CRUD, again and again while PostgreSQL is away. A role that is not fenced ends the process.
+    /// Connects CRUD, again and again while PostgreSQL is away. A role that is not fenced ends the process, and so does a
+    /// pooler.
     async fn connect_data(
         &self,
         data: &OnceLock<Data>,
@@ -125,7 +126,7 @@ impl Start {
                     });
                     return std::future::pending().await;
                 }
-                Err(error @ ConnectError::Fence(_)) => return Err(error),
+                Err(error @ (ConnectError::Fence(_) | ConnectError::Pooled)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(error = chain_of(&error), "PostgreSQL cannot be reached yet");
                     sleep(CONNECT_INTERVAL).await;
