@@ -11,6 +11,7 @@ pub mod trace;
 
 use std::sync::{Arc, OnceLock};
 
+use futures::FutureExt as _;
 use http::{HeaderMap, Method};
 use model::{Catalog, Tenant, TenantId, TenantState};
 
@@ -157,11 +158,17 @@ impl Chain {
             Route::Schema { module, model } => {
                 schema::handle(caller, request, module.as_deref(), model.as_deref())
             }
-            Route::OpenApi => openapi::handle(&parts.documents, caller, request).await,
+            Route::OpenApi => {
+                openapi::handle(&parts.documents, caller, request)
+                    .boxed()
+                    .await
+            }
             Route::Cache { key } => parts.cache.handle(caller, request, key).await,
-            Route::Invalidate => parts.cache.invalidate(caller, request).await,
+            Route::Invalidate => parts.cache.invalidate(caller, request).boxed().await,
             Route::Analytics { module } => {
-                analytics::handle(&parts.analytics, caller, request, module).await
+                analytics::handle(&parts.analytics, caller, request, module)
+                    .boxed()
+                    .await
             }
             Route::Data { module, model, id } => {
                 let data = parts.data.get().ok_or_else(starting)?;

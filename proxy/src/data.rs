@@ -46,7 +46,10 @@ mod written;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::{
+    FutureExt as _,
+    stream::{self, BoxStream, StreamExt as _},
+};
 use http::Method;
 use model::{Action, Catalog, Field, ModelName, ModuleModel, Permission, Revision};
 use sql::Statement;
@@ -186,7 +189,7 @@ struct Asked<'a> {
 impl Asked<'_> {
     async fn answer(&self, catalog: &Catalog) -> Result<Reply, Failure> {
         let (model, id, restores) = match self.target {
-            Target::Batch => return batch::batch(self, catalog).await,
+            Target::Batch => return batch::batch(self, catalog).boxed().await,
             Target::Restore { model, id } => (model, Some(id), true),
             Target::Model { model, id } => (model, id, false),
         };
@@ -195,15 +198,16 @@ impl Asked<'_> {
             .model(catalog, self.module, model)
             .ok_or_else(Problem::not_found)?;
         let call = self.call(catalog, model);
+        // Boxed, or whoever reads one record would move a future about that has room for the largest of all.
         let reply = match (&self.request.method, id) {
-            (_, Some(id)) if restores => restore::restore(&call, id).await,
-            (&Method::GET | &Method::HEAD, None) => list::list(&call).await,
-            (&Method::GET | &Method::HEAD, Some(id)) => get::get(&call, id).await,
-            (&Method::POST, None) => create::create(&call).await,
-            (&Method::PATCH, None) => patch::several::patch(&call).await,
-            (&Method::DELETE, None) => delete::filtered::delete(&call).await,
-            (&Method::PATCH, Some(id)) => patch::patch(&call, id).await,
-            (&Method::DELETE, Some(id)) => delete::delete(&call, id).await,
+            (_, Some(id)) if restores => restore::restore(&call, id).boxed().await,
+            (&Method::GET | &Method::HEAD, None) => list::list(&call).boxed().await,
+            (&Method::GET | &Method::HEAD, Some(id)) => get::get(&call, id).boxed().await,
+            (&Method::POST, None) => create::create(&call).boxed().await,
+            (&Method::PATCH, None) => patch::several::patch(&call).boxed().await,
+            (&Method::DELETE, None) => delete::filtered::delete(&call).boxed().await,
+            (&Method::PATCH, Some(id)) => patch::patch(&call, id).boxed().await,
+            (&Method::DELETE, Some(id)) => delete::delete(&call, id).boxed().await,
             (&Method::PUT, Some(_)) => {
                 let problem = Problem::method_not_allowed(OF_ONE);
                 let detail = "A record is not replaced as a whole; change it with PATCH.";

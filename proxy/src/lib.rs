@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod hooks;
 mod json;
 pub mod openapi;
+mod per_runtime;
 pub mod platform;
 pub mod postgres;
 pub mod problem;

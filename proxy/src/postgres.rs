@@ -19,6 +19,7 @@ mod lane;
 mod queue;
 mod rows;
 mod session;
+mod slow;
 mod startup;
 mod statements;
 mod stream;

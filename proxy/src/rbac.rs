@@ -22,12 +22,13 @@ use crate::{
 
 /// A set in Valkey lives that long, in seconds.
 const SHARED_SECONDS: u32 = 60;
-/// A set in this process lives that long.
-const LOCAL: Duration = Duration::from_secs(1);
+/// A set in this process lives that long: what is changed goes with a new revision, and so to another key.
+const LOCAL: Duration = Duration::from_secs(10);
 /// Sets in this process; a set of a hundred permissions is about 10 KiB.
 const LOCAL_ENTRIES_MAX: usize = 4096;
-/// A call is a fraction of a millisecond; PostgreSQL answers within this too.
-const BUDGET: Duration = Duration::from_millis(20);
+/// A call is a fraction of a millisecond, on a machine with nothing left to give some tens; PostgreSQL answers within
+/// this too.
+const BUDGET: Duration = Duration::from_millis(100);
 /// A member of every set, so that a set without a permission is still a set.
 const MARKER: &str = "-";
 

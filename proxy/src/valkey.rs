@@ -1,4 +1,5 @@
-//! One connection to Valkey with a budget for each call and a breaker, so that its absence costs little.
+//! Connections to Valkey, one for each runtime, with a budget for each call and one breaker, so that its absence costs
+//! little.
 //!
 //! fred pipelines the commands of all requests on one connection by itself.
 
@@ -20,7 +21,7 @@ use fred::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::telemetry::metrics::Metrics;
+use crate::{per_runtime::PerRuntime, telemetry::metrics::Metrics};
 
 /// Failures in a row that open the breaker.
 const FAILURES_MAX: u32 = 5;
@@ -57,9 +58,10 @@ impl Script {
     }
 }
 
-/// The connection.
+/// The connections.
 pub struct Valkey {
-    client: Client,
+    builder: Builder,
+    clients: PerRuntime<Client>,
     metrics: Arc<Metrics>,
     started: Instant,
     failures: AtomicU32,
@@ -68,11 +70,12 @@ pub struct Valkey {
 }
 
 impl Valkey {
-    /// Starts connecting in the background, for ever. Call inside a runtime.
+    /// Starts connecting in the background, for ever, as each runtime does that asks later. Call inside a runtime.
     pub fn connect(url: &SecretString, metrics: Arc<Metrics>) -> Result<Self, ValkeyUrlError> {
         let mut config = Config::from_url(url.expose_secret()).map_err(ValkeyUrlError)?;
         config.fail_fast = false;
-        let client = Builder::from_config(config)
+        let mut builder = Builder::from_config(config);
+        builder
             .with_connection_config(|c| {
                 c.connection_timeout = Duration::from_secs(2);
                 c.internal_command_timeout = Duration::from_secs(2);
@@ -87,28 +90,36 @@ impl Valkey {
                 c.tcp.nodelay = Some(true);
             })
             .with_performance_config(|p| p.default_command_timeout = Duration::from_secs(5))
-            .set_policy(ReconnectPolicy::new_exponential(0, 50, 1_000, 2))
-            .build()
-            .map_err(ValkeyUrlError)?;
-        drop(client.connect());
+            .set_policy(ReconnectPolicy::new_exponential(0, 50, 1_000, 2));
+        // What is wrong with the configuration is said now; from then on nothing of it changes.
+        builder.build().map_err(ValkeyUrlError)?;
         let (failures, open_until) = (AtomicU32::new(0), AtomicU64::new(0));
-        Ok(Self {
-            client,
+        let valkey = Self {
+            builder,
+            clients: PerRuntime::default(),
             metrics,
             started: Instant::now(),
             failures,
             open_until,
-        })
+        };
+        drop(valkey.client());
+        Ok(valkey)
     }
 
-    /// The client, for the modules that hold commands of their own. Calls go through [`Self::within`].
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// The client of this runtime, for the modules that hold commands of their own. Calls go through [`Self::within`].
+    pub fn client(&self) -> Arc<Client> {
+        self.clients.get(|| {
+            let client = self.builder.build();
+            let client = client.expect("the same configuration was built from at the start");
+            drop(client.connect());
+            client
+        })
     }
 
     /// Whether calls are let through at the moment.
     pub fn is_there(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) == 0 && self.client.is_connected()
+        let mut clients = self.clients.all();
+        self.failures.load(Ordering::Relaxed) == 0 && clients.all(|client| client.is_connected())
     }
 
     /// Waits for a call at most that long. After [`FAILURES_MAX`] failures in a row no call is waited for, until
@@ -146,11 +157,10 @@ impl Valkey {
         keys: impl Into<MultipleKeys>,
         args: Vec<Value>,
     ) -> Result<T, Away> {
-        let keys = keys.into();
+        let (keys, client) = (keys.into(), self.client());
         self.within(budget, async {
             if let Some(digest) = script.digest.get() {
-                match self
-                    .client
+                match client
                     .evalsha(digest.as_str(), keys.clone(), args.clone())
                     .await
                 {
@@ -158,9 +168,9 @@ impl Valkey {
                     answer => return answer,
                 }
             }
-            let digest: String = self.client.script_load(script.text).await?;
+            let digest: String = client.script_load(script.text).await?;
             let digest = script.digest.get_or_init(|| digest);
-            self.client.evalsha(digest.as_str(), keys, args).await
+            client.evalsha(digest.as_str(), keys, args).await
         })
         .await
     }

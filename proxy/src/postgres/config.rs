@@ -22,7 +22,8 @@ pub enum TlsMode {
 /// One lane's connections and bounds.
 #[derive(Debug, Clone)]
 pub struct LaneConfig {
-    /// Connections of this process.
+    /// Connections: those of the shared lane of each runtime that reads, which is each thread of the listener; those of
+    /// the exclusive lane of this process.
     pub connections: usize,
     /// Most chunks under way on one connection. The exclusive lane has one, whatever this says.
     pub depth: usize,
@@ -112,7 +113,7 @@ impl DatabaseConfig {
     /// Reads `postgres://user:password@host:port/database?sslmode=disable|require|verify-full&sslrootcert=…`.
     /// `sslmode` is `disable` when absent; other parameters are refused.
     ///
-    /// The bounds are those measured best on two cores: two connections with sixteen chunks each for quick reads,
+    /// The bounds are those measured best on two cores: for quick reads a connection with sixteen chunks for each thread,
     /// eight for the rest.
     pub fn from_url(text: &str) -> Result<Self, ConfigError> {
         let url = Url::parse(text)?;
@@ -143,7 +144,7 @@ impl DatabaseConfig {
             database,
             tls: tls_mode(&url)?,
             shared: LaneConfig {
-                connections: 2,
+                connections: 1,
                 depth: 16,
                 queue: 256,
                 queue_wait: Duration::from_secs(2),

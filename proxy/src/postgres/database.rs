@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use model::TenantId;
 use sql::Statement;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
     config::{DatabaseConfig, LaneConfig},
@@ -14,9 +17,11 @@ use super::{
     lane::LaneHandle,
     rows::{RowStream, Streams},
     session::{Chunk, End, Failure},
+    slow::Slow,
     startup::Purpose,
     transaction::Transaction,
 };
+use crate::per_runtime::PerRuntime;
 
 /// How often a chunk that lost against another is run in all: once and two reruns.
 const CONTENTION_RUNS: u32 = 3;
@@ -42,14 +47,17 @@ pub enum Lane {
 /// Rows of each statement, in order.
 pub type Answer = Vec<Vec<Row>>;
 
-/// A database. Cheap to clone; make it inside the runtime that uses it, whose tasks keep the connections.
+/// A database. Cheap to clone; make it inside a runtime that lives as long as it does: its tasks keep the exclusive
+/// connections. Each runtime that reads has shared connections of its own.
 #[derive(Clone)]
 pub struct Database {
     lanes: Arc<Lanes>,
 }
 
 struct Lanes {
-    shared: LaneHandle,
+    config: Arc<DatabaseConfig>,
+    shared: PerRuntime<LaneHandle>,
+    slow: Slow,
     exclusive: LaneHandle,
     streams: Streams,
 }
@@ -59,13 +67,6 @@ impl Database {
     /// background.
     pub async fn connect(config: DatabaseConfig) -> Result<Self, ConnectError> {
         let config = Arc::new(config);
-        let shared = LaneHandle::start(
-            "shared",
-            Arc::clone(&config),
-            config.shared.clone(),
-            Purpose::Read,
-        )
-        .await?;
         let exclusive = LaneHandle::start(
             "exclusive",
             Arc::clone(&config),
@@ -79,9 +80,11 @@ impl Database {
         .await?;
         let database = Self {
             lanes: Arc::new(Lanes {
-                shared,
+                shared: PerRuntime::default(),
+                slow: Slow::default(),
                 exclusive,
-                streams: Streams::new(config),
+                streams: Streams::new(Arc::clone(&config)),
+                config,
             }),
         };
         database.assert_fenced().await?;
@@ -107,11 +110,12 @@ impl Database {
 
     /// Whether some connection of each lane serves.
     pub fn is_ready(&self) -> bool {
-        self.lanes.shared.alive() > 0 && self.lanes.exclusive.alive() > 0
+        let mut shared = self.lanes.shared.all();
+        self.lanes.exclusive.alive() > 0 && shared.all(|lane| lane.alive() > 0)
     }
 
     /// Runs statements that only read, as one transaction. Run again once when the connection is lost, and in the
-    /// exclusive lane when too slow for the shared one. Dropping the future leaves the connection in step.
+    /// exclusive lane when too slow for the shared one, as are statements of the same text for a minute. Dropping the future leaves the connection in step.
     pub async fn run_read(
         &self,
         scope: &Scope,
@@ -119,7 +123,10 @@ impl Database {
         statements: impl Into<Arc<[Statement]>>,
     ) -> Result<Answer, DatabaseError> {
         let mut work = Work::new(scope, statements);
-        let mut lane = lane;
+        let (mut lane, slow) = (lane, &self.lanes.slow);
+        if lane == Lane::Shared && slow.has_any(&work.statements, Instant::now()) {
+            lane = Lane::Exclusive;
+        }
         loop {
             match work
                 .judge(self.run_once(lane, &work, End::Sync).await)
@@ -127,9 +134,13 @@ impl Database {
             {
                 Outcome::Done(answer) => return Ok(answer),
                 Outcome::Again => {}
-                Outcome::Failed(DatabaseError::Timeout | DatabaseError::Locked)
+                Outcome::Failed(error @ (DatabaseError::Timeout | DatabaseError::Locked))
                     if lane == Lane::Shared =>
                 {
+                    // Of a lock a statement cannot help it.
+                    if error == DatabaseError::Timeout {
+                        slow.remember(&work.statements, Instant::now());
+                    }
                     lane = Lane::Exclusive;
                 }
                 Outcome::Failed(error) => return Err(error),
@@ -210,9 +221,22 @@ impl Database {
         self.lanes.streams.start(scope, statement).await
     }
 
+    /// The shared lane of this runtime.
+    fn shared(&self) -> Arc<LaneHandle> {
+        let config = &self.lanes.config;
+        self.lanes.shared.get(|| {
+            let (database, lane) = (Arc::clone(config), config.shared.clone());
+            LaneHandle::spawn("shared", database, lane, Purpose::Read, None)
+        })
+    }
+
     async fn run_once(&self, lane: Lane, work: &Work, end: End) -> Result<Answer, Failure> {
+        let here;
         let lane = match lane {
-            Lane::Shared => &self.lanes.shared,
+            Lane::Shared => {
+                here = self.shared();
+                &here
+            }
             Lane::Exclusive => &self.lanes.exclusive,
         };
         let (reply, answer) = oneshot::channel();

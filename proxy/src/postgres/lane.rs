@@ -50,6 +50,17 @@ impl LaneHandle {
         purpose: Purpose,
     ) -> Result<Self, ConnectError> {
         let first = startup::open(&database, &config, purpose).await?;
+        Ok(Self::spawn(name, database, config, purpose, Some(first)))
+    }
+
+    /// Has its connections opened by tasks of this runtime.
+    pub fn spawn(
+        name: &'static str,
+        database: Arc<DatabaseConfig>,
+        config: LaneConfig,
+        purpose: Purpose,
+        first: Option<startup::Opened>,
+    ) -> Self {
         let connections = config.connections.max(1);
         let state = Arc::new(State {
             name,
@@ -61,14 +72,14 @@ impl LaneHandle {
             purpose,
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep(Arc::clone(&state), Some(first)));
+        tasks.spawn(keep(Arc::clone(&state), first));
         for _ in 1..connections {
             tasks.spawn(keep(Arc::clone(&state), None));
         }
-        Ok(Self {
+        Self {
             state,
             _tasks: tasks,
-        })
+        }
     }
 
     /// Queues a chunk. It fails at once when the queue is full, or nothing serves it and nothing is about to.

@@ -1,9 +1,12 @@
 //! The wire loop against a server that changes, refuses and dies.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
-use proxy::postgres::{DatabaseError, Lane, Row, Scope};
+use proxy::postgres::{Database, DatabaseError, Lane, Row, Scope};
 use serde_json::json;
 use sql::Statement;
 
@@ -175,6 +178,37 @@ async fn more_statements_than_a_connection_keeps() {
         .unwrap();
     let kept: usize = text_of(&kept[0]).parse().unwrap();
     assert!((2..=65).contains(&kept), "{kept}");
+}
+
+/// Whoever waits behind a slow statement waits for the shared lane's `statement_timeout`, and only for the first of its
+/// kind.
+#[tokio::test]
+async fn a_slow_statement_holds_up_quick_ones_once() {
+    let limit = Duration::from_millis(300);
+    let world = World::with(|config| {
+        config.shared.connections = 1;
+        config.shared.statement_timeout = limit;
+    })
+    .await;
+    let database = &world.data.database;
+    let slow = || database_read(database, "select pg_sleep(1)");
+    let quick = || async {
+        let began = Instant::now();
+        database_read(database, "select 1").await;
+        began.elapsed()
+    };
+    quick().await;
+    // Joined futures are polled in order: the slow one is on the connection first.
+    let (_, first) = futures::join!(slow(), quick());
+    assert!(first >= limit && first < limit * 2, "{first:?}");
+    let (_, _, second) = futures::join!(slow(), slow(), quick());
+    assert!(second < limit, "{second:?}");
+}
+
+async fn database_read(database: &Database, text: &str) {
+    let scope = scope();
+    let read = database.run_read(&scope, Lane::Shared, [statement(text)]);
+    read.await.unwrap();
 }
 
 #[tokio::test]
