@@ -92,6 +92,14 @@ async fn invalid_specs(world: &World) {
             |s| s["fields"][0] = json!({"name": "v", "type": "vector"}),
             "type vector needs dimension",
         ),
+        (
+            |s| s["fields"][0] = json!({"name": "v", "type": "vector", "dimension": 16_001}),
+            "16000",
+        ),
+        (
+            |s| s["fields"][0]["dimension"] = json!(3),
+            "type vector needs dimension",
+        ),
         (|s| s["fields"][0]["name"] = json!("company"), "ok"),
         (
             |s| {
