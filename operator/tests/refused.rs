@@ -38,7 +38,7 @@ async fn invalid_specs(world: &World) {
     };
     check(|_| {}).await.unwrap();
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 27] = [
+    let cases: [(Change, &str); 29] = [
         (|s| s["module"] = json!("platform"), "is reserved"),
         (|s| s["module"] = json!("pg_x"), "is reserved"),
         (|s| s["module"] = json!("septem_x"), "is reserved"),
