@@ -226,13 +226,13 @@ fn what_is_wrong_with_a_vector_is_told_by_its_element() {
         let model = model();
         let reading = Reading {
             model: &model,
-            purpose: Purpose::Patch,
+            purpose: Purpose::Create,
             columns: None,
             format,
         };
         let body = match format {
-            Format::Csv => format!("id,embedding\n{ID},\"{}\"\n", value.replace('"', "\"\"")),
-            _ => format!("{{\"embedding\":{value}}}"),
+            Format::Csv => format!("title,embedding\nx,\"{}\"\n", value.replace('"', "\"\"")),
+            _ => format!("{{\"title\":\"x\",\"embedding\":{value}}}"),
         };
         match reading.parse(body.as_bytes()) {
             Ok(_) => "nothing".to_owned(),
