@@ -38,6 +38,7 @@ fn every_type() -> Value {
         {"name": "a_enum", "type": "enum", "values": ["x", "y"]},
         {"name": "a_inet", "type": "inet"},
         {"name": "texts", "type": "array", "items": "text"},
+        {"name": "a_vector", "type": "vector", "dimension": 3},
     ]})
 }
 

@@ -117,10 +117,6 @@ async fn what_comes_later_is_refused_by_a_condition_that_names_the_field() -> Re
         scene.apply_model("targets", spec(json!({}))).await?;
         let cases = [
             (
-                with_field(json!({"name": "v", "type": "vector", "dimension": 3})),
-                "spec.fields[1].type",
-            ),
-            (
                 spec(json!({"analytics": {"enabled": true, "ttl": "24h"}})),
                 "spec.analytics.ttl",
             ),

@@ -28,11 +28,12 @@ fn every_type() -> Value {
         {"name": "tags", "type": "array", "items": "text"},
         {"name": "nums", "type": "array", "items": "int64"},
         {"name": "times", "type": "array", "items": "timestamp"},
+        {"name": "embedding", "type": "vector", "dimension": 4},
     ]})
 }
 
 /// Field, the JSON text written, the JSON text that must come back.
-const VALUES: [(&str, &str, &str); 18] = [
+const VALUES: [(&str, &str, &str); 19] = [
     ("flag", "true", "true"),
     ("small", "-32768", "-32768"),
     ("medium", "2147483647", "2147483647"),
@@ -82,6 +83,11 @@ const VALUES: [(&str, &str, &str); 18] = [
         "times",
         r#"["2026-01-02T03:04:05.5Z"]"#,
         r#"["2026-01-02T03:04:05.500000Z"]"#,
+    ),
+    (
+        "embedding",
+        "[0.1, -2.5, 0.123456789, 3.4028235e38]",
+        "[0.1,-2.5,0.12345679,3.4028235e+38]",
     ),
 ];
 
@@ -153,7 +159,7 @@ async fn a_value_of_every_type_comes_back_as_it_was_written() -> Result<()> {
             &scene.stack,
             &format!(
                 "select toString(price), big, ratio, toUnixTimestamp64Micro(assumeNotNull(at)), toString(day), hex(assumeNotNull(title)), \
-                 length(tags), tags[2], nums[2], toString(stage), toString(owner) \
+                 length(tags), tags[2], nums[2], toString(stage), toString(owner), toString(embedding) \
                  from {table} final where isNotNull(title) format TSVRaw"
             ),
         )
@@ -174,6 +180,7 @@ async fn a_value_of_every_type_comes_back_as_it_was_written() -> Result<()> {
                 "9223372036854775807",
                 "größer",
                 "0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01",
+                "[0.1,-2.5,0.12345679,3.4028235e38]",
             ]]
         );
         Ok(())
@@ -205,6 +212,8 @@ async fn a_value_that_does_not_fit_is_refused_by_its_field_and_nothing_is_writte
             ("addr", "\"10.0.0.0/33\""),
             ("tags", "[null]"),
             ("nums", "[1.5]"),
+            ("embedding", "[1,2,3]"),
+            ("embedding", "[1,2,3,1e39]"),
             ("nope", "1"),
             ("tenant_id", "\"0198f0aa-5b1e-7c3d-9a4e-2f6b8c1d0e01\""),
             ("created_by", "\"eve\""),

@@ -38,7 +38,7 @@ async fn invalid_specs(world: &World) {
     };
     check(|_| {}).await.unwrap();
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 27] = [
+    let cases: [(Change, &str); 29] = [
         (|s| s["module"] = json!("platform"), "is reserved"),
         (|s| s["module"] = json!("pg_x"), "is reserved"),
         (|s| s["module"] = json!("septem_x"), "is reserved"),
@@ -90,6 +90,14 @@ async fn invalid_specs(world: &World) {
         ),
         (
             |s| s["fields"][0] = json!({"name": "v", "type": "vector"}),
+            "type vector needs dimension",
+        ),
+        (
+            |s| s["fields"][0] = json!({"name": "v", "type": "vector", "dimension": 16_001}),
+            "16000",
+        ),
+        (
+            |s| s["fields"][0]["dimension"] = json!(3),
             "type vector needs dimension",
         ),
         (|s| s["fields"][0]["name"] = json!("company"), "ok"),

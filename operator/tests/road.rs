@@ -24,6 +24,7 @@ fn deals(world: &World) -> Value {
         {"name": "company_id", "type": "uuid", "references": {"module": world.module(), "model": "companies"}},
         {"name": "tags", "type": "array", "items": "text"},
         {"name": "extra", "type": "json"},
+        {"name": "embedding", "type": "vector", "dimension": 3},
     ], "indexes": [{"name": "by_stage", "fields": ["stage", "created_at"]}]})
 }
 
@@ -148,6 +149,22 @@ async fn life_of_a_model(world: &World) {
     );
     assert_eq!(status_of(&stalled.conditions, "Accepted"), "True");
     assert_eq!(world.number(written).await, written_before);
+    world.apply_ready(&deals_resource).await;
+
+    // No value becomes one of another dimension, whoever allows it.
+    let mut longer = deals_resource.clone();
+    longer["spec"]["fields"][6]["dimension"] = json!(4);
+    longer["spec"]["migrations"] = json!({"policy": {"allowDestructive": true}});
+    let stalled = world.apply_stalled(&longer).await.status.unwrap();
+    let refused = condition(&stalled.conditions, "SchemaApplied").unwrap();
+    assert_eq!(refused.reason, "NotYetSupported");
+    assert!(
+        refused
+            .message
+            .contains("vector of dimension 3 cannot become"),
+        "{}",
+        refused.message
+    );
     world.apply_ready(&deals_resource).await;
 
     // A fence that somebody opened is closed.

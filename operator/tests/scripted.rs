@@ -205,7 +205,7 @@ async fn a_note_that_is_too_long_is_cut_at_a_character() {
     let script = Script::new(Leadership::alone(), |_| None);
     let long = "ü".repeat(40);
     let fields: Vec<_> = (0..60)
-        .map(|i| json!({"name": format!("f{i}"), "type": "vector", "dimension": 3}))
+        .map(|i| json!({"name": format!("f{i}"), "type": "vector", "dimension": 0}))
         .collect();
     let refused = model(|o| {
         o["metadata"]["namespace"] = json!(long);

@@ -6,6 +6,8 @@ use crate::{ColumnName, Ident, ModelName};
 
 /// Most digits of a decimal: ClickHouse's `Decimal128` and PostgreSQL's `numeric` both hold 38.
 pub const DECIMAL_PRECISION_MAX: u8 = 38;
+/// Most elements of a vector: what pgvector's own type holds, and 256 KB of a change event at most.
+pub const VECTOR_DIMENSION_MAX: u16 = 16_000;
 
 /// The type of a field; each has one PostgreSQL and one ClickHouse type (crate `sql`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,11 @@ pub enum FieldType {
     Array {
         /// What each element is.
         items: ScalarType,
+    },
+    /// A list of IEEE 754 singles, always as many; NaN and infinities are refused at the edge.
+    Vector {
+        /// How many, 1 to [`VECTOR_DIMENSION_MAX`].
+        dimension: u16,
     },
 }
 
@@ -125,7 +132,18 @@ impl FieldType {
             Self::Enum { .. } => "enum",
             Self::Inet => "inet",
             Self::Array { .. } => "array",
+            Self::Vector { .. } => "vector",
         }
+    }
+
+    /// Whether it holds elements. ClickHouse keeps null of such a field as an empty list.
+    pub fn is_list(&self) -> bool {
+        matches!(self, Self::Array { .. } | Self::Vector { .. })
+    }
+
+    /// Whether its values can be sorted and grouped by.
+    pub fn has_order(&self) -> bool {
+        !self.is_list() && *self != Self::Json
     }
 
     /// Whether `sum` and `avg` make sense of it.

@@ -23,4 +23,4 @@ pub use ident::{Ident, IdentError};
 pub use module_model::{Column, Draft, Index, ModelName, ModuleModel, Violation};
 pub use permission::{Action, Permission};
 pub use tenant::{Tenant, TenantId, TenantState};
-pub use value::{ValueError, ValueUse, parse_value};
+pub use value::{ValueError, ValueUse, parse_value, parse_vector_element};

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, Check, ColumnName, Field, FieldType, Hook, HookEvent, Ident, hook,
+    Action, Check, ColumnName, Field, FieldType, Hook, HookEvent, Ident,
+    field::VECTOR_DIMENSION_MAX,
+    hook,
     value::{ValueUse, parse_value},
 };
 
@@ -469,12 +471,10 @@ fn violations_of(draft: &Draft) -> Vec<Violation> {
                         format!("{path}.fields[{j}]"),
                         "names no field of this model",
                     );
-                } else if field.is_some_and(|f| {
-                    matches!(f.field_type, FieldType::Json | FieldType::Array { .. })
-                }) {
+                } else if field.is_some_and(|f| !f.field_type.has_order()) {
                     report(
                         format!("{path}.fields[{j}]"),
-                        "a json or array field has no order to index",
+                        "a json, array or vector field has no order to index",
                     );
                 }
             }
@@ -519,6 +519,9 @@ fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str))
                 }
             }
         }
+        FieldType::Vector { dimension } if !(1..=VECTOR_DIMENSION_MAX).contains(dimension) => {
+            report(format!("{path}.dimension"), "must be 1 to 16000");
+        }
         _ => {}
     }
     if field.references.is_some() && field.field_type != FieldType::Uuid {
@@ -543,8 +546,11 @@ fn check_field(field: &Field, path: &str, report: &mut impl FnMut(String, &str))
     };
     // Decimal bounds are checked above; without them the parser below has no meaning.
     let decimal_ok = !matches!(field.field_type, FieldType::Decimal { precision, scale } if precision == 0 || precision > 38 || scale > precision);
-    if matches!(field.field_type, FieldType::Array { .. }) {
-        report(format!("{path}.default"), "an array has no default");
+    if field.field_type.is_list() {
+        report(
+            format!("{path}.default"),
+            "an array or vector has no default",
+        );
     } else if !special
         && decimal_ok
         && let Err(error) = parse_value(&field.field_type, default, ValueUse::Store)

@@ -41,7 +41,7 @@ pub enum ValueError {
 
 /// Parses `text` as a value of `field_type` and returns its canonical spelling.
 ///
-/// Arrays are refused as [`ValueError::Malformed`]: their elements are parsed one by one by the caller.
+/// Arrays and vectors are refused as [`ValueError::Malformed`]: their elements are parsed one by one by the caller.
 /// JSON is checked for syntax and returned as it is.
 pub fn parse_value(
     field_type: &FieldType,
@@ -83,7 +83,20 @@ pub fn parse_value(
             Ok(text.to_owned())
         }
         FieldType::Inet => parse_inet(text),
-        FieldType::Array { .. } => Err(ValueError::Malformed("a single value")),
+        FieldType::Array { .. } | FieldType::Vector { .. } => {
+            Err(ValueError::Malformed("a single value"))
+        }
+    }
+}
+
+/// Parses one element of a vector and returns the shortest spelling of the single that is nearest to it.
+///
+/// The digits are rounded once, by a way over a double they would be rounded twice.
+pub fn parse_vector_element(text: &str) -> Result<String, ValueError> {
+    split_number(text).ok_or(ValueError::Malformed("a number"))?;
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value.to_string()),
+        _ => Err(ValueError::OutOfRange),
     }
 }
 

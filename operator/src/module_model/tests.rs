@@ -56,12 +56,6 @@ pub(super) fn desired(spec: Value) -> Desired {
 #[test]
 fn what_has_no_behaviour_yet_is_refused_by_its_path() {
     let cases = [
-        (
-            "/fields",
-            "-",
-            json!({"name": "v", "type": "vector", "dimension": 3}),
-            "spec.fields[4].type",
-        ),
         ("/analytics", "ttl", json!("24h"), "spec.analytics.ttl"),
         (
             "/analytics",
@@ -597,6 +591,48 @@ fn what_would_lose_values_is_refused_by_its_path() {
         refusal
             .message
             .starts_with("spec.fields[1].type: values of type decimal cannot become date"),
+        "{}",
+        refusal.message
+    );
+}
+
+#[test]
+fn another_dimension_is_another_type_that_no_value_becomes() {
+    let of = |dimension: u16| {
+        let field = json!({"name": "embedding", "type": "vector", "dimension": dimension});
+        with("/fields", "-", field)
+    };
+    let (mut observed, draft, analytics) = applied(&desired(of(3)));
+    let table = observed.table.as_mut().unwrap();
+    table.constraints.push(ObservedConstraint {
+        name: "deals__embedding__check".into(),
+        // As PostgreSQL 18 prints it.
+        definition: "CHECK (((cardinality(embedding) = 3) AND (array_dims(embedding) = '[1:3]'::text) AND \
+            (array_position(embedding, NULL::real) IS NULL) AND ('-Infinity'::real < ALL (embedding)) AND \
+            ('Infinity'::real > ALL (embedding))))"
+            .into(),
+        validated: true,
+    });
+    let plan = |next: Value| {
+        build(
+            &desired(next),
+            &observed,
+            Some(&draft),
+            Some(&analytics),
+            Generation(1),
+            Rivals::Exist,
+        )
+    };
+    let same = plan(of(3)).unwrap();
+    assert!(steps(&same).is_empty());
+    assert!(same.drift.modified.is_empty() && same.drift.missing.is_empty());
+    let mut other = of(4);
+    other["migrations"] = json!({"policy": {"allowDestructive": true}});
+    let refusal = plan(other).unwrap_err();
+    assert!(
+        refusal.message.starts_with(
+            "spec.fields[4].type: values of type vector of dimension 3 cannot become vector of dimension 4"
+        ),
         "{}",
         refusal.message
     );

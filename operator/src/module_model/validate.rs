@@ -168,10 +168,6 @@ fn unsupported(spec: &ModuleModelSpec) -> Vec<String> {
             paths.push(path.to_owned());
         }
     };
-    for (i, field) in spec.fields.iter().enumerate() {
-        let path = |name: &str| format!("spec.fields[{i}].{name}");
-        refuse(field.type_ == FieldTypeName::Vector, &path("type"));
-    }
     if let Some(analytics) = &spec.analytics {
         refuse(analytics.ttl.is_some(), "spec.analytics.ttl");
         refuse(!analytics.order_by.is_empty(), "spec.analytics.orderBy");
@@ -321,12 +317,12 @@ fn field_of(field: &FieldSpec, path: &str) -> Result<Field, Refusal> {
         FieldTypeName::Array => FieldType::Array {
             items: scalar_of(field.items.ok_or_else(|| needs("items"))?),
         },
-        FieldTypeName::Vector => {
-            return Err(Refusal::of_spec(
-                Reason::NotYetSupported,
-                format!("not yet supported: {path}.type"),
-            ));
-        }
+        FieldTypeName::Vector => FieldType::Vector {
+            dimension: number(
+                field.dimension.ok_or_else(|| needs("dimension"))?,
+                &format!("{path}.dimension"),
+            )?,
+        },
     };
     let references = match &field.references {
         Some(reference) => Some(Reference {

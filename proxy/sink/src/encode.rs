@@ -52,7 +52,7 @@ pub fn encode(
     adjusted: &mut Adjusted,
 ) -> Result<(), ValueError> {
     let value = value.map(RawValue::get).filter(|text| *text != "null");
-    let nullable = !column.required && !matches!(column.field_type, FieldType::Array { .. });
+    let nullable = !column.required && !column.field_type.is_list();
     let Some(text) = value else {
         if column.required {
             adjusted.null_filled += 1;
@@ -83,7 +83,7 @@ pub fn encode(
 
 /// Appends what a column holds when there is no value, as in the row of a delete.
 pub fn encode_missing(out: &mut Vec<u8>, column: &Column) {
-    let nullable = !column.required && !matches!(column.field_type, FieldType::Array { .. });
+    let nullable = !column.required && !column.field_type.is_list();
     encode_absent(out, &column.field_type, nullable);
 }
 
@@ -110,7 +110,8 @@ fn put_default(out: &mut Vec<u8>, field_type: &FieldType) {
         | FieldType::Bytes
         | FieldType::Enum { .. }
         | FieldType::Inet
-        | FieldType::Array { .. } => 1,
+        | FieldType::Array { .. }
+        | FieldType::Vector { .. } => 1,
     };
     out.resize(out.len() + bytes, 0);
 }
@@ -130,7 +131,7 @@ fn encode_value(
         FieldType::Int16 => out.extend_from_slice(&number::integer::<i16>(text)?.to_le_bytes()),
         FieldType::Int32 => out.extend_from_slice(&number::integer::<i32>(text)?.to_le_bytes()),
         FieldType::Int64 => out.extend_from_slice(&number::integer::<i64>(text)?.to_le_bytes()),
-        FieldType::Float64 => match number::float(text)? {
+        FieldType::Float64 => match number::float::<f64>(text)? {
             Value::Is(value) => out.extend_from_slice(&value.to_le_bytes()),
             Value::NotFinite => return Ok(Value::NotFinite),
         },
@@ -161,6 +162,7 @@ fn encode_value(
         },
         FieldType::Time => out.extend_from_slice(&number::integer::<i64>(text)?.to_le_bytes()),
         FieldType::Array { items } => array::encode(out, *items, text, adjusted)?,
+        FieldType::Vector { .. } => array::encode_vector(out, text, adjusted)?,
     }
     Ok(Value::Is(()))
 }

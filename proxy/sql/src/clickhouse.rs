@@ -68,15 +68,16 @@ pub fn value_type(field_type: &FieldType) -> String {
         FieldType::Timestamp => "DateTime64(6, 'UTC')".into(),
         FieldType::Enum { .. } => "LowCardinality(String)".into(),
         FieldType::Array { items } => format!("Array({})", scalar_type(*items)),
+        FieldType::Vector { .. } => "Array(Float32)".into(),
     }
 }
 
-/// The type of a column: Nullable exactly when not required. An array cannot be Nullable: null becomes empty.
+/// The type of a column: Nullable exactly when not required. A list cannot be Nullable: null becomes empty.
 pub fn column_type(field_type: &FieldType, required: bool) -> String {
     let value = value_type(field_type);
     match field_type {
         _ if required => value,
-        FieldType::Array { .. } => value,
+        list if list.is_list() => value,
         FieldType::Enum { .. } => "LowCardinality(Nullable(String))".into(),
         _ => format!("Nullable({value})"),
     }

@@ -80,6 +80,8 @@ pub fn column_type(field_type: &FieldType) -> String {
         FieldType::Bytes => "bytea".into(),
         FieldType::Inet => "inet".into(),
         FieldType::Array { items } => format!("{}[]", scalar_type(*items)),
+        // Every server has it, which is not so of an extension's type.
+        FieldType::Vector { .. } => "real[]".into(),
     }
 }
 

@@ -117,7 +117,7 @@ fn plan_dimensions(
         ));
     }
     for column in &columns {
-        if matches!(column.field_type, FieldType::Json | FieldType::Array { .. }) {
+        if !column.field_type.has_order() {
             let message = format!(
                 "{} of type {} makes no groups",
                 column.name.as_str(),

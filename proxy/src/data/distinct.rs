@@ -1,6 +1,6 @@
 //! `distinct=stage,company_id`: the combinations of these fields that there are.
 
-use model::{Column, FieldType, ModuleModel};
+use model::{Column, ModuleModel};
 use sql::postgres::select::SortKey;
 
 use super::parse::ListQuery;
@@ -23,7 +23,7 @@ pub(super) fn parse_distinct(model: &ModuleModel, text: &str) -> Result<Distinct
         let column = model
             .column(name)
             .ok_or_else(|| unknown_field(model, name))?;
-        if matches!(column.field_type, FieldType::Json | FieldType::Array { .. }) {
+        if !column.field_type.has_order() {
             let message = format!("type {} has no order", column.field_type.name());
             return Err(refuse(name, FieldCode::InvalidOperator, message));
         }

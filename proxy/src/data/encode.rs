@@ -293,6 +293,7 @@ fn form_of(field_type: &FieldType) -> Form {
             Form::Text => Element::Text,
             _ => Element::Plain,
         }),
+        FieldType::Vector { .. } => Form::Array(Element::Float),
     }
 }
 

@@ -199,18 +199,26 @@ fn write_value(field: &Field, value: Option<&str>, out: &mut Vec<u8>) {
     match (&field.field_type, value) {
         (_, None) => out.extend_from_slice(b"null"),
         (FieldType::Array { items }, Some(literal)) => {
-            let elements = pg_array::parse(literal).unwrap_or_default();
-            out.push(b'[');
-            for (i, element) in elements.iter().flatten().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write_scalar(&items.as_field_type(), element, out);
-            }
-            out.push(b']');
+            write_list(&items.as_field_type(), literal, out);
+        }
+        // Its elements are numbers.
+        (FieldType::Vector { .. }, Some(literal)) => {
+            write_list(&FieldType::Float64, literal, out);
         }
         (field_type, Some(text)) => write_scalar(field_type, text, out),
     }
+}
+
+fn write_list(items: &FieldType, literal: &str, out: &mut Vec<u8>) {
+    let elements = pg_array::parse(literal).unwrap_or_default();
+    out.push(b'[');
+    for (i, element) in elements.iter().flatten().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_scalar(items, element, out);
+    }
+    out.push(b']');
 }
 
 fn write_scalar(field_type: &FieldType, text: &str, out: &mut Vec<u8>) {
@@ -246,6 +254,7 @@ mod tests {
                 {"name": "tags", "type": "array", "items": "text"},
                 {"name": "days", "type": "array", "items": "date"},
                 {"name": "blob", "type": "bytes"},
+                {"name": "embedding", "type": "vector", "dimension": 2},
             ],
         }))
         .unwrap()
@@ -257,7 +266,7 @@ mod tests {
 
     #[test]
     fn what_a_hook_sees_is_what_the_client_sent() {
-        let sent = r#"{"title":"a\"\\\né","amount":12345678901234567890.12,"big":9223372036854775807,"hot":true,"seen":"2026-01-01T00:00:00.000000Z","extra":{"n":1.10},"tags":["a","b,\"c"],"days":["2026-01-02"],"blob":"AP8Q"}"#;
+        let sent = r#"{"title":"a\"\\\né","amount":12345678901234567890.12,"big":9223372036854775807,"hot":true,"seen":"2026-01-01T00:00:00.000000Z","extra":{"n":1.10},"tags":["a","b,\"c"],"days":["2026-01-02"],"blob":"AP8Q","embedding":[0.5,-1]}"#;
         let mut inputs = [input(sent), input(r#"{"big": null}"#)];
         let ids = ["one".to_owned(), "two".to_owned()];
         let model = model();

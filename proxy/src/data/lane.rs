@@ -108,7 +108,7 @@ fn collect<'a>(filter: &'a Filter, bounds: &mut Bounds<'a>) -> bool {
             let name = column.name.as_str();
             // The operators of these are leakproof, so a policy does not keep them from the index; those of decimal
             // are made so by the operator.
-            let leakproof = !matches!(column.field_type, FieldType::Json | FieldType::Array { .. });
+            let leakproof = column.field_type != FieldType::Json && !column.field_type.is_list();
             match comparison {
                 Comparison::Eq => bounds.equal.push(name),
                 Comparison::Neq => return false,

@@ -34,6 +34,7 @@ pub(super) fn value(field_type: &FieldType) -> Value {
         FieldType::Enum { values } => json!(values.first()),
         FieldType::Inet => json!("10.0.0.1"),
         FieldType::Array { items } => json!([value(&items.as_field_type())]),
+        FieldType::Vector { dimension } => json!(vec![0; usize::from(*dimension)]),
     }
 }
 

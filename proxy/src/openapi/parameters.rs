@@ -168,9 +168,8 @@ fn order(reach: &Reach) -> Value {
 
 /// The columns that have an order.
 fn ordered(model: &ModuleModel) -> impl Iterator<Item = &str> {
-    let has_order =
-        |c: &&Column| !matches!(c.field_type, FieldType::Json | FieldType::Array { .. });
-    let columns = model.columns().iter().filter(has_order);
+    let columns = model.columns().iter();
+    let columns = columns.filter(|c| c.field_type.has_order());
     columns.map(|c| c.name.as_str())
 }
 

@@ -29,7 +29,7 @@ fn every_type() -> Value {
         {"name": "o", "type": "inet"}, {"name": "p", "type": "array", "items": "text"},
         {"name": "q", "type": "decimal", "precision": 38, "scale": 38},
         {"name": "r", "type": "decimal", "precision": 38, "scale": 0},
-        {"name": "s", "type": "text"},
+        {"name": "s", "type": "text"}, {"name": "t", "type": "vector", "dimension": 3},
     ])
 }
 

@@ -43,6 +43,11 @@ pub(super) fn written_type(field_type: &FieldType) -> Value {
         FieldType::Enum { values } => json!({"type": "string", "enum": values}),
         FieldType::Inet => reference("Inet"),
         FieldType::Array { items } => array(*items, written_type),
+        FieldType::Vector { dimension } => {
+            let element =
+                json!({"type": "number", "minimum": -SINGLE_BOUND, "maximum": SINGLE_BOUND});
+            vector(*dimension, element)
+        }
     }
 }
 
@@ -75,6 +80,9 @@ fn answered_type(field_type: &FieldType) -> Value {
         FieldType::Json => json!({}),
         FieldType::Bytes => json!({"type": "string", "contentEncoding": "base64"}),
         FieldType::Array { items } => array(*items, answered_type),
+        FieldType::Vector { dimension } => {
+            vector(*dimension, json!({"type": "number", "format": "float"}))
+        }
     }
 }
 
@@ -144,6 +152,8 @@ pub(super) const UUID: &str =
     "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
 /// PostgreSQL's text cannot hold U+0000.
 const NO_NUL: &str = "^[^\\x00]*$";
+/// Half a step past the greatest single: what is less is rounded to it.
+const SINGLE_BOUND: f64 = 3.402_823_567_797_336_6e38;
 const DAY: &str = "(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])";
 /// A seventh digit may be there if it is zero.
 const CLOCK: &str = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6}0*)?";
@@ -178,6 +188,10 @@ fn decimal(precision: u8, scale: u8) -> Value {
             "pattern": format!("^-?(?:{whole}{fraction}|(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?[eE][+-]?[0-9]{{1,4}})$"),
         },
     ]})
+}
+
+fn vector(dimension: u16, element: Value) -> Value {
+    json!({"type": "array", "items": element, "minItems": dimension, "maxItems": dimension})
 }
 
 fn array(items: ScalarType, schema_of: fn(&FieldType) -> Value) -> Value {

@@ -134,6 +134,8 @@ const ARRAY: &[Operator] = &[
     O::Cd,
     O::Ov,
 ];
+/// Comparing rounded numbers one by one answers nothing that is asked of vectors.
+const VECTOR: &[Operator] = &[O::Is];
 
 /// The operators that a field of that type takes, as PostgreSQL has them for its column type. `is.true`, `is.false` and
 /// `is.unknown` are for bool alone. A value inside of JSON takes those of json after `->` and those of text after `->>`.
@@ -154,6 +156,7 @@ pub fn allowed(field_type: &FieldType) -> &'static [Operator] {
         FieldType::Text { .. } | FieldType::Enum { .. } => TEXT,
         FieldType::Json => JSON,
         FieldType::Array { .. } => ARRAY,
+        FieldType::Vector { .. } => VECTOR,
     }
 }
 
@@ -265,7 +268,7 @@ impl Operator {
 }
 
 /// One of each type, in the order of the documentation.
-pub fn every_type() -> [FieldType; 16] {
+pub fn every_type() -> [FieldType; 17] {
     [
         FieldType::Bool,
         FieldType::Int16,
@@ -288,6 +291,7 @@ pub fn every_type() -> [FieldType; 16] {
         FieldType::Array {
             items: model::ScalarType::Text,
         },
+        FieldType::Vector { dimension: 1 },
     ]
 }
 

@@ -1,6 +1,6 @@
 //! `order=amount.desc.nullslast,created_at`.
 
-use model::{FieldType, ModuleModel};
+use model::ModuleModel;
 use sql::postgres::select::SortKey;
 
 use super::{operand::scan_operand, refuse, scan::Scan};
@@ -10,7 +10,7 @@ use crate::problem::{FieldCode, FieldError};
 pub const ORDER_KEYS_MAX: usize = 8;
 
 /// Reads an order. `asc` is the default; without `nullsfirst` or `nullslast` nulls come last ascending and first
-/// descending, as in PostgreSQL. Json and array fields have no order.
+/// descending, as in PostgreSQL. Json, array and vector fields have no order.
 pub fn parse_order(model: &ModuleModel, text: &str) -> Result<Vec<SortKey>, FieldError> {
     let mut keys: Vec<SortKey> = Vec::new();
     for part in text.split(',') {
@@ -44,7 +44,7 @@ pub fn parse_key(model: &ModuleModel, text: &str) -> Result<SortKey, FieldError>
     let operand = scan_operand(model, &mut scan)?;
     let name = operand.column.name.as_str();
     let kind = operand.field_type();
-    if matches!(kind, FieldType::Json | FieldType::Array { .. }) {
+    if !kind.has_order() {
         let hint = match operand.path {
             Some(_) => "; a path that ends in ->> has the order of its text",
             None => "",

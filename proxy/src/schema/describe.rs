@@ -56,6 +56,8 @@ struct FieldDescription<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<ScalarType>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    dimension: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     operators: Vec<&'static str>,
 }
@@ -170,6 +172,10 @@ fn field<'a>(model: &'a ModuleModel, column: &'a Column) -> FieldDescription<'a>
         },
         items: match kind {
             FieldType::Array { items } => Some(*items),
+            _ => None,
+        },
+        dimension: match kind {
+            FieldType::Vector { dimension } => Some(*dimension),
             _ => None,
         },
         description: declared.and_then(|f| f.description.as_deref()),

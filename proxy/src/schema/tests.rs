@@ -18,7 +18,7 @@ fn every_type() -> Value {
         {"name": "h", "type": "uuid"}, {"name": "i", "type": "date"}, {"name": "j", "type": "timestamp"},
         {"name": "k", "type": "time"}, {"name": "l", "type": "json"}, {"name": "m", "type": "bytes"},
         {"name": "n", "type": "enum", "values": ["open", "won"]}, {"name": "o", "type": "inet"},
-        {"name": "p", "type": "array", "items": "text"},
+        {"name": "p", "type": "array", "items": "text"}, {"name": "q", "type": "vector", "dimension": 3},
     ])
 }
 

@@ -21,7 +21,7 @@ async fn every_operator_finds_what_it_should() {
     let things = [
         json!({"int16": 1, "bool": true, "int32": 5, "float64": 0.1, "decimal": "1.5", "text": "Äpfel %", "enum": "won",
             "uuid": "ffffffff-0000-7000-8000-000000000001", "date": "2026-01-02", "time": 3_600_000_000_i64,
-            "timestamp": "2026-01-02 03:04:05.000006", "bytes": "AAEC", "inet": "10.0.0.1", "json": "null"}),
+            "timestamp": "2026-01-02 03:04:05.000006", "bytes": "AAEC", "inet": "10.0.0.1", "json": "null", "vector": [0.5, -1]}),
         json!({"int16": 2, "bool": false, "int32": -5, "float64": 0.2, "decimal": "1.500001", "text": "a\\b", "enum": "open",
             "uuid": "00000000-0000-7000-8000-ffffffffffff", "date": "2026-01-03", "time": 0,
             "timestamp": "2026-01-02 03:04:05.000007", "bytes": "AAED", "inet": "10.0.0.0/8"}),
@@ -33,7 +33,7 @@ async fn every_operator_finds_what_it_should() {
         .map(|(i, thing)| (lab.a, i as u64 + 1, 1, thing))
         .collect();
     lab.put_all("things", puts).await;
-    let cases: [(Value, &[i64]); 46] = [
+    let cases: [(Value, &[i64]); 48] = [
         (json!({"bool": "eq.true"}), &[1]),
         (json!({"bool": "is.false"}), &[2]),
         (json!({"bool": "not.is.false"}), &[1, 3]),
@@ -96,6 +96,8 @@ async fn every_operator_finds_what_it_should() {
         (json!({"bytes": "eq.AAEC"}), &[1]),
         (json!({"inet": "in.(10.0.0.1,10.0.0.0/8)"}), &[1, 2]),
         (json!({"json": "is.null"}), &[2, 3]),
+        (json!({"vector": "is.null"}), &[2, 3]),
+        (json!({"vector": "not.is.null"}), &[1]),
         (
             json!({"id": "gt.30303030-3030-3030-3030-303030303031"}),
             &[2, 3],

@@ -45,6 +45,7 @@ pub fn catalog(module: &str, tenants: &[TenantId]) -> Catalog {
                 {"name": "enum", "type": "enum", "values": ["open", "won"]},
                 {"name": "inet", "type": "inet"},
                 {"name": "array", "type": "array", "items": "text"},
+                {"name": "vector", "type": "vector", "dimension": 2},
             ])),
         ],
     });

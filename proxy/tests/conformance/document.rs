@@ -65,9 +65,12 @@ fn the_table_of_operators_is_the_one_that_requests_are_read_by() {
         let operator = Operator::named(name).unwrap();
         let types = match operator.types() {
             none if none.is_empty() => "none yet".to_owned(),
-            all if all.len() == 16 => "every type".to_owned(),
-            some if some.len() == 15 && !some.contains(&"array") => {
-                "every type but array".to_owned()
+            all if all.len() == 17 => "every type".to_owned(),
+            some if some.len() == 16 && !some.contains(&"vector") => {
+                "every type but vector".to_owned()
+            }
+            some if some.len() == 15 && !some.contains(&"array") && !some.contains(&"vector") => {
+                "every type but array and vector".to_owned()
             }
             some => some.join(", "),
         };
@@ -97,9 +100,12 @@ fn the_table_of_indexes_is_what_explain_says() {
         };
         let types: Vec<_> = served.split(' ').collect();
         let words = match types.len() {
-            16 => "every type".to_owned(),
-            14 if !types.contains(&"json") && !types.contains(&"array") => {
-                "every type but json and array".to_owned()
+            17 => "every type".to_owned(),
+            14 if !["json", "array", "vector"]
+                .iter()
+                .any(|t| types.contains(t)) =>
+            {
+                "every type but json, array and vector".to_owned()
             }
             _ if served == "-" => "no type".to_owned(),
             _ => types.join(", "),

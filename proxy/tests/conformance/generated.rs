@@ -92,6 +92,7 @@ fn leaf() -> impl Strategy<Value = Node> {
             .prop_map(|((name, sql), all, values)| Test::Quantified(name, sql, all, values))
             .boxed();
         let test = match kind.name {
+            "vector" => is,
             "array" => prop_oneof![infix(&ARRAY), is].boxed(),
             "json" => prop_oneof![infix(&INFIX[..2]), infix(&ARRAY[..2]), is].boxed(),
             _ => prop_oneof![3 => infix(&INFIX), 1 => list, 1 => quantified, 1 => is].boxed(),

@@ -34,7 +34,7 @@ impl Kind {
 
     /// Whether rows can be sorted by it.
     pub fn has_order(&self) -> bool {
-        !matches!(self.name, "array" | "json")
+        !matches!(self.name, "array" | "json" | "vector")
     }
 }
 
@@ -56,7 +56,7 @@ const fn of(
 
 /// All of them.
 #[rustfmt::skip]
-pub const KINDS: [Kind; 24] = [
+pub const KINDS: [Kind; 25] = [
     of("a_bool", "bool", "boolean", &["true", "false"], &[]),
     of("a_int16", "int16", "smallint", &["-32768", "-1", "0", "1", "7", "32767"], &["2"]),
     of("a_int32", "int32", "integer", &["-2147483648", "-7", "0", "1", "7", "42", "2147483647"], &["8"]),
@@ -87,6 +87,8 @@ pub const KINDS: [Kind; 24] = [
     of("a_bytes", "bytes", "bytea", &["", "AA==", "/wA=", "3q2+7w==", "YWJj"], &["AQ=="]),
     of("a_enum", "enum", "text", &["x", "y", "Ünder, way"], &["X", "q"]),
     of("a_inet", "inet", "inet", &["10.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32", "192.168.1.1/24"], &["10.0.0.2", "10.0.0.1/32"]),
+    of("a_vector", "vector", "real[]",
+        &["{0,0,0}", "{0.1,-0.5,3.25}", "{3.4028235e38,-3.4028235e38,1e-45}", "{1e6,100000,1e-5}"], &["{1,2,3}"]),
     of("bools", "array", "boolean[]", &["{}", "{true}", "{true,false}", "{false,false}"], &["{false}"]),
     of("int16s", "array", "smallint[]", &["{}", "{1}", "{1,2}", "{2,1}", "{-32768,32767}"], &["{3}"]),
     of("int32s", "array", "integer[]", &["{}", "{1}", "{1,2,3}", "{2,1}", "{-2147483648,2147483647}"], &["{3}"]),

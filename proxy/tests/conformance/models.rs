@@ -36,6 +36,7 @@ pub fn models() -> Vec<ModuleModel> {
         json!({"name": "a_bytes", "type": "bytes"}),
         json!({"name": "a_enum", "type": "enum", "values": ["x", "y", "Ünder, way"]}),
         json!({"name": "a_inet", "type": "inet"}),
+        json!({"name": "a_vector", "type": "vector", "dimension": 3}),
     ];
     // Both ways of an include meet every type.
     sample_fields

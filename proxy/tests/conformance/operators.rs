@@ -39,12 +39,23 @@ pub const OPERATORS: [&str; 25] = [
 ];
 
 /// What PostgreSQL could do and the language leaves out, as `docs/query-language.md` says with the reason.
-const LEFT_OUT: [(&str, &str); 5] = [
+const LEFT_OUT: [(&str, &str); 16] = [
     ("like", "bytes"),
     ("ilike", "bytes"),
     ("in", "array"),
     ("sl", "inet"),
     ("sr", "inet"),
+    ("eq", "vector"),
+    ("neq", "vector"),
+    ("gt", "vector"),
+    ("gte", "vector"),
+    ("lt", "vector"),
+    ("lte", "vector"),
+    ("in", "vector"),
+    ("isdistinct", "vector"),
+    ("cs", "vector"),
+    ("cd", "vector"),
+    ("ov", "vector"),
 ];
 
 /// One request's value and the condition that means the same.

@@ -41,6 +41,7 @@ fn sample(field_type: &FieldType) -> String {
         FieldType::Bytes => "AAH/".into(),
         FieldType::Inet => "10.0.0.7".into(),
         FieldType::Array { items } => format!("{{\"{}\"}}", sample(&items.as_field_type())),
+        FieldType::Vector { .. } => "{1,2,3}".into(),
     }
 }
 
@@ -366,10 +367,10 @@ async fn which_operators_an_index_serves_under_the_policy() {
         &format!(
             "insert into crm.things (tenant_id, id, created_by, updated_by, a_bool__2, a_int16__2, a_int32__2,
                a_int64__2, a_float64__2, a_decimal__2, a_text__2, a_uuid__2, a_date__2, a_timestamp__2, a_time__2,
-               a_json__2, a_bytes__2, a_enum__2, a_inet__2, texts__2)
+               a_json__2, a_bytes__2, a_enum__2, a_inet__2, texts__2, a_vector__2)
              select t, gen_random_uuid(), 'x', 'x', i % 2 = 0, i, i, i, i, i, i::text, lpad(i::text, 32, '0')::uuid,
                date '2020-01-01' + i, timestamptz '2020-01-01 00:00Z' + i * interval '1 day', time '00:00' + i * interval '1 s',
-               to_jsonb(i), int4send(i), (array['x', 'y'])[i % 2 + 1], inet '10.0.0.0' + i, array[i::text]
+               to_jsonb(i), int4send(i), (array['x', 'y'])[i % 2 + 1], inet '10.0.0.0' + i, array[i::text], array[i, 0, 0]
              from generate_series(1, 3000) i, (values ('{A}'::uuid), ('{B}')) v(t)"
         ),
     )

@@ -92,13 +92,14 @@ async fn a_value_has_the_same_text_everywhere() {
         "a_text": "a \"quoted\", text\r\nNULL", "a_date": "2026-01-02",
         "a_timestamp": "2026-01-02T03:04:05.6Z", "a_time": "03:04:05", "a_json": {"k": ["v", null, 1.25]},
         "a_bytes": "AP8Q", "a_enum": "x", "a_inet": "10.0.0.1", "texts": ["a", "b,\"c"], "numbers": [1, 2],
+        "a_vector": [0.5, -1, 1e30],
     });
     world.create(A, "things", thing).await;
     world
         .create(A, "things", json!({"a_text": "", "a_json": "a string"}))
         .await;
     world.create(A, "things", json!({"a_text": "NULL"})).await;
-    let fields = "a_bool,a_int16,a_int64,a_float64,a_text,a_date,a_timestamp,a_time,a_json,a_bytes,a_enum,a_inet,texts,numbers";
+    let fields = "a_bool,a_int16,a_int64,a_float64,a_text,a_date,a_timestamp,a_time,a_json,a_bytes,a_enum,a_inet,texts,numbers,a_vector";
     let query = format!("things?order=created_at&select={fields}");
     let seen = get(&world, A, &query, CSV).await;
     let rows: Vec<_> = seen.text.split_inclusive("\r\n").collect();
@@ -106,10 +107,12 @@ async fn a_value_has_the_same_text_everywhere() {
     assert_eq!(
         rows[1..3].concat(),
         "true,-1,9223372036854775807,1.5,\"a \"\"quoted\"\", text\r\nNULL\",2026-01-02,2026-01-02T03:04:05.600000Z,\
-         03:04:05.000000,\"{\"\"k\"\": [\"\"v\"\", null, 1.25]}\",AP8Q,x,10.0.0.1,\"[\"\"a\"\",\"\"b,\\\"\"c\"\"]\",\"[1,2]\"\r\n"
+         03:04:05.000000,\"{\"\"k\"\": [\"\"v\"\", null, 1.25]}\",AP8Q,x,10.0.0.1,\"[\"\"a\"\",\"\"b,\\\"\"c\"\"]\",\"[1,2]\",\"[0.5,-1,1e+30]\"\r\n"
     );
     let nulls = |text: &str, json: &str| {
-        format!("NULL,NULL,NULL,NULL,{text},NULL,NULL,NULL,{json},NULL,NULL,NULL,NULL,NULL\r\n")
+        format!(
+            "NULL,NULL,NULL,NULL,{text},NULL,NULL,NULL,{json},NULL,NULL,NULL,NULL,NULL,NULL\r\n"
+        )
     };
     // A text inside of JSON keeps its quotes: it is part of the document.
     assert_eq!(rows[3], nulls("\"\"", "\"\"\"a string\"\"\""));

@@ -9,7 +9,7 @@ const EVERYTHING: &str = r#"{"a_bool": true, "a_int16": -5, "a_int32": 7, "a_int
     "a_decimal": "12345678901234567890.100000", "a_text": "a\"b\\c,{}\n\u00e9 NULL", "a_uuid": "0198f0aa-5b1e-7c3d-9a4e-000000000009",
     "a_date": "2026-01-02", "a_timestamp": "2026-01-02T03:04:05.1Z", "a_time": "03:04:05", "a_json": {"k": [1.10, {"x": "y"}], "n": "12"},
     "a_bytes": "AP8Q", "a_enum": "x", "a_inet": "10.0.0.1", "texts": ["a,b", "c\"}", "NULL", ""], "numbers": [9007199254740993, 2],
-    "moments": ["2026-01-02T03:04:05Z"]}"#;
+    "moments": ["2026-01-02T03:04:05Z"], "a_vector": [0.1, -2, 1e10]}"#;
 
 /// A thing with a value of every type, one without, and a note of each.
 async fn with_things() -> (World, Vec<String>) {

@@ -73,6 +73,13 @@ async fn every_type_comes_back_as_it_went_in() {
             "[\"2026-01-01T00:00:00.000000Z\"]",
         ),
         ("texts", "[]", "[]"),
+        ("a_vector", "[1, -0.5, 0.123456789]", "[1,-0.5,0.12345679]"),
+        (
+            "a_vector",
+            "[3.4028235e38, 1e-45, 1e-60]",
+            "[3.4028235e+38,1e-45,0]",
+        ),
+        ("a_vector", "null", "null"),
         ("a_text", "null", "null"),
     ] {
         let body = format!("{{\"{field}\": {sent}}}");
@@ -106,6 +113,123 @@ async fn every_type_comes_back_as_it_went_in() {
         )
         .await;
         assert!(patch.text.contains(&expected), "{field}: {}", patch.text);
+    }
+}
+
+#[tokio::test]
+async fn a_vector_has_its_dimension_and_nothing_but_numbers() {
+    let world = World::new().await;
+    let created = json!({"a_text": "x", "a_vector": [1, 2, 3]});
+    let thing = world.create(A, "things", created).await;
+    let one = format!("things/{}", thing["id"].as_str().unwrap());
+    let caller = world.caller(A);
+    for (value, code, message) in [
+        ("[]", "INVALID_VALUE", "has 0 elements, not 3"),
+        ("[1, 2]", "INVALID_VALUE", "has 2 elements, not 3"),
+        ("[1, 2, 3, 4]", "INVALID_VALUE", "has 4 elements, not 3"),
+        ("[1, null, 3]", "INVALID_VALUE", "element 1 is null"),
+        (
+            "[1, \"2\", 3]",
+            "INVALID_VALUE",
+            "element 1 is not a number",
+        ),
+        (
+            "[1, 2, \"NaN\"]",
+            "INVALID_VALUE",
+            "element 2 is not a number",
+        ),
+        ("[1, 2, 1e39]", "OUT_OF_RANGE", "element 2 is out of range"),
+        ("{\"0\": 1}", "INVALID_VALUE", "is not an array"),
+    ] {
+        let body = format!("{{\"a_vector\": {value}}}");
+        let merge = [("content-type", "application/merge-patch+json")];
+        for (method, target, headers) in [
+            ("POST", "things", &[][..]),
+            ("PATCH", &*one, &[]),
+            ("PATCH", &one, &merge),
+        ] {
+            let body = Some(body.clone());
+            let seen = send_to(&world.data, &caller, method, target, headers, body).await;
+            assert_eq!(
+                seen.status,
+                StatusCode::BAD_REQUEST,
+                "{value}: {}",
+                seen.text
+            );
+            assert_eq!(seen.errors(), [format!("a_vector {code}")], "{value}");
+            assert_eq!(seen.json()["errors"][0]["message"], message, "{value}");
+        }
+    }
+    // JSON has no NaN: such a body is none.
+    let body = Some("{\"a_vector\": [1, 2, NaN]}".to_owned());
+    let seen = send_to(&world.data, &caller, "POST", "things", &[], body).await;
+    assert_eq!(seen.status, StatusCode::BAD_REQUEST, "{}", seen.text);
+
+    // A merge patch replaces it whole, as every list.
+    let merge = [("content-type", "application/merge-patch+json")];
+    let body = Some("{\"a_vector\": [4, 5, 6]}".to_owned());
+    let seen = send_to(&world.data, &caller, "PATCH", &one, &merge, body).await;
+    assert_eq!(
+        seen.json()["data"]["a_vector"],
+        json!([4, 5, 6]),
+        "{}",
+        seen.text
+    );
+    assert_eq!(seen.json()["data"]["version"], 2);
+
+    // It is there or not, and that is all that can be asked of it.
+    world.create(A, "things", json!({"a_text": "y"})).await;
+    for (condition, found) in [("is.null", "y"), ("not.is.null", "x"), ("is.not_null", "x")] {
+        let target = format!("things?a_vector={condition}&select=a_text");
+        let seen = world.send(A, "GET", &target, None).await;
+        assert_eq!(
+            seen.json()["data"],
+            json!([{"a_text": found}]),
+            "{}",
+            seen.text
+        );
+    }
+    for target in [
+        "things?a_vector=eq.{1,2,3}",
+        "things?a_vector=cs.{1}",
+        "things?a_vector=eq(any).{1}",
+        "things?order=a_vector",
+        "things?distinct=a_vector",
+        "things?select=a_vector::int4",
+    ] {
+        let seen = world.send(A, "GET", target, None).await;
+        assert_eq!(
+            (seen.status, seen.errors()),
+            (
+                StatusCode::BAD_REQUEST,
+                vec!["a_vector INVALID_OPERATOR".to_owned()]
+            ),
+            "{target}: {}",
+            seen.text
+        );
+    }
+
+    // What does not pass through us meets the check.
+    let mut admin = world.database.admin().await;
+    for wrong in [
+        "{}",
+        "{1,2}",
+        "{{1,2,3}}",
+        "[0:2]={1,2,3}",
+        "{1,2,NULL}",
+        "{1,2,NaN}",
+        "{1,2,Infinity}",
+        "{-Infinity,1,2}",
+    ] {
+        let statement = format!("update crm.things set a_vector__2 = '{wrong}'");
+        let refused = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut admin)
+            .await
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("things__a_vector__2__check"),
+            "{wrong}: {refused}"
+        );
     }
 }
 

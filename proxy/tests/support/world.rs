@@ -146,6 +146,7 @@ pub fn models() -> Vec<ModuleModel> {
                 {"name": "texts", "type": "array", "items": "text"},
                 {"name": "numbers", "type": "array", "items": "int64"},
                 {"name": "moments", "type": "array", "items": "timestamp"},
+                {"name": "a_vector", "type": "vector", "dimension": 3},
             ]),
             json!({}),
         ),

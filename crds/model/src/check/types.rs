@@ -108,7 +108,9 @@ fn type_of(value: &Value, fields: &[Field]) -> Result<Option<FieldType>, CheckEr
 /// Whether values of a type have an equality, or an order that is the same for everybody (that of texts is not).
 fn comparable(field_type: &FieldType, ordered: bool) -> Result<(), CheckError> {
     let fits = match field_type {
-        FieldType::Json | FieldType::Bytes | FieldType::Array { .. } => false,
+        FieldType::Json | FieldType::Bytes | FieldType::Array { .. } | FieldType::Vector { .. } => {
+            false
+        }
         FieldType::Bool
         | FieldType::Uuid
         | FieldType::Inet

@@ -9,6 +9,7 @@ fn deals() -> serde_json::Value {
             {"name": "stage", "type": "enum", "values": ["open", "won"], "default": "open"},
             {"name": "company_id", "type": "uuid", "references": {"module": "crm", "model": "companies"}},
             {"name": "tags", "type": "array", "items": "text"},
+            {"name": "embedding", "type": "vector", "dimension": 3},
         ],
         "indexes": [{"name": "by_stage", "fields": ["stage", "created_at"]}],
     })
@@ -41,6 +42,7 @@ fn a_model_survives_its_catalogue_document() {
             "stage",
             "company_id",
             "tags",
+            "embedding",
             "created_at",
             "updated_at",
             "created_by",
@@ -76,10 +78,25 @@ fn what_is_wrong_is_named_by_its_path() {
         with("/fields/2/default", "gone".into()),
         ["spec.fields[2].default"]
     );
-    assert_eq!(
-        with("/indexes/0/fields/0", "tags".into()),
-        ["spec.indexes[0].fields[0]"]
-    );
+    for dimension in [0, 16_001] {
+        assert_eq!(
+            with("/fields/5/dimension", dimension.into()),
+            ["spec.fields[5].dimension"]
+        );
+    }
+    assert!(with("/fields/5/dimension", 16_000.into()).is_empty());
+    let defaulted = serde_json::json!({"name": "embedding", "type": "vector", "dimension": 1, "default": "[1]"});
+    assert_eq!(with("/fields/5", defaulted), ["spec.fields[5].default"]);
+    let unique = serde_json::json!([{"name": "once", "fields": ["embedding"]}]);
+    let mut document = deals();
+    document["unique"] = unique;
+    assert_eq!(paths_of(document), ["spec.unique[0].fields[0]"]);
+    for list in ["tags", "embedding"] {
+        assert_eq!(
+            with("/indexes/0/fields/0", list.into()),
+            ["spec.indexes[0].fields[0]"]
+        );
+    }
     assert_eq!(
         with("/indexes/0/fields/0", "nope".into()),
         ["spec.indexes[0].fields[0]"]

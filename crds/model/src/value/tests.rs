@@ -188,3 +188,31 @@ fn texts_have_bounds_and_no_nul() {
         ],
     );
 }
+
+#[test]
+fn an_element_of_a_vector_is_rounded_once_to_a_single() {
+    for (text, expected) in [
+        ("0.1", Ok("0.1")),
+        ("-0", Ok("-0")),
+        ("1e2", Ok("100")),
+        ("0.123456789", Ok("0.12345679")),
+        // Half a step above 1, and a little more than a double can tell: by way of a double it would become 1.
+        ("1.00000005960464477539062500000000001", Ok("1.0000001")),
+        (
+            "3.4028235e38",
+            Ok("340282350000000000000000000000000000000"),
+        ),
+        ("1e-60", Ok("0")),
+        ("3.4028236e38", Err(ValueError::OutOfRange)),
+        ("1e39", Err(ValueError::OutOfRange)),
+        ("-1e39", Err(ValueError::OutOfRange)),
+        ("NaN", Err(ValueError::Malformed("a number"))),
+        ("Infinity", Err(ValueError::Malformed("a number"))),
+        ("\"1\"", Err(ValueError::Malformed("a number"))),
+        ("0x1", Err(ValueError::Malformed("a number"))),
+        ("", Err(ValueError::Malformed("a number"))),
+    ] {
+        let actual = crate::parse_vector_element(text);
+        assert_eq!(actual.as_deref().map_err(|e| *e), expected, "{text}");
+    }
+}

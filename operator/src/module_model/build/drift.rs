@@ -86,6 +86,11 @@ fn printed_check(field: &Field) -> Option<String> {
             let item = column_type(&items.as_field_type());
             format!("array_position({column}, NULL::{item}) IS NULL")
         }
+        FieldType::Vector { dimension } => format!(
+            "(cardinality({column}) = {dimension}) AND (array_dims({column}) = '[1:{dimension}]'::text) \
+             AND (array_position({column}, NULL::real) IS NULL) \
+             AND ('-Infinity'::real < ALL ({column})) AND ('Infinity'::real > ALL ({column}))"
+        ),
         _ => return None,
     };
     Some(format!("CHECK (({condition}))").replace('"', ""))

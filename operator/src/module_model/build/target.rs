@@ -62,8 +62,8 @@ pub(super) fn target(
                 else {
                     let message = format!(
                         "{path}.type: values of type {} cannot become {}: add a field of another name, and drop this one when it is not needed any more",
-                        from.field_type.name(),
-                        field.field_type.name()
+                        described(&from.field_type),
+                        described(&field.field_type)
                     );
                     return Err(Refusal::of_spec(Reason::NotYetSupported, message));
                 };
@@ -85,6 +85,16 @@ pub(super) fn target(
     let model = ModuleModel::try_from(draft)
         .map_err(|invalid| Refusal::of_spec(Reason::InvalidModel, invalid.to_string()))?;
     Ok(Target { model, fields })
+}
+
+/// A type with what makes it another one than its like.
+fn described(field_type: &FieldType) -> String {
+    let name = field_type.name();
+    match field_type {
+        FieldType::Array { items } => format!("{name} of {}", items.as_field_type().name()),
+        FieldType::Vector { dimension } => format!("{name} of dimension {dimension}"),
+        _ => name.to_owned(),
+    }
 }
 
 /// Whether a column can stay what it is in both databases.

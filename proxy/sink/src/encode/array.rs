@@ -3,7 +3,7 @@
 use model::{FieldType, ScalarType};
 use serde_json::value::RawValue;
 
-use super::{Adjusted, Value, ValueError, encode_value, put_default};
+use super::{Adjusted, Value, ValueError, encode_value, number, put_default};
 use crate::rowbinary::put_length;
 
 pub(super) fn encode(
@@ -17,6 +17,34 @@ pub(super) fn encode(
     put_length(out, elements.len());
     for element in elements {
         encode_element(out, &field_type, element.get(), adjusted)?;
+    }
+    Ok(())
+}
+
+/// A vector as singles. The check of its column allows neither null nor `NaN`; should one come all the same, it becomes
+/// 0 and is counted as in an array.
+pub(super) fn encode_vector(
+    out: &mut Vec<u8>,
+    text: &str,
+    adjusted: &mut Adjusted,
+) -> Result<(), ValueError> {
+    let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| ValueError::Malformed)?;
+    put_length(out, elements.len());
+    for element in elements {
+        let value = match element.get() {
+            "null" => {
+                adjusted.null_filled += 1;
+                0.0
+            }
+            text => match number::float::<f32>(text)? {
+                Value::Is(value) => value,
+                Value::NotFinite => {
+                    adjusted.not_finite += 1;
+                    0.0
+                }
+            },
+        };
+        out.extend_from_slice(&value.to_le_bytes());
     }
     Ok(())
 }

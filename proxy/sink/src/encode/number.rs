@@ -27,8 +27,26 @@ pub(super) fn integer<T: FromStr>(text: &str) -> Result<T, ValueError> {
     })
 }
 
-/// A double. The text is parsed by the standard library, which rounds correctly to the last bit.
-pub(super) fn float(text: &str) -> Result<Value<f64>, ValueError> {
+/// A number of IEEE 754.
+pub(super) trait Float: FromStr {
+    /// Neither `NaN` nor an infinity.
+    fn is_finite(&self) -> bool;
+}
+
+impl Float for f32 {
+    fn is_finite(&self) -> bool {
+        f32::is_finite(*self)
+    }
+}
+
+impl Float for f64 {
+    fn is_finite(&self) -> bool {
+        f64::is_finite(*self)
+    }
+}
+
+/// A double or a single. The text is parsed by the standard library, which rounds correctly to the last bit.
+pub(super) fn float<T: Float>(text: &str) -> Result<Value<T>, ValueError> {
     let bare = text.trim_matches('"');
     if bare.len() != text.len() {
         return match bare {
@@ -36,7 +54,7 @@ pub(super) fn float(text: &str) -> Result<Value<f64>, ValueError> {
             _ => Err(ValueError::Malformed),
         };
     }
-    match text.parse::<f64>() {
+    match text.parse::<T>() {
         Ok(value) if value.is_finite() => Ok(Value::Is(value)),
         Ok(_) => Ok(Value::NotFinite),
         Err(_) => Err(ValueError::Malformed),

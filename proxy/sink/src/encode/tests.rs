@@ -35,11 +35,7 @@ fn check(field_type: FieldType, json: &str, expected: &[u8]) {
     let (required, _) = bytes_of(field_type.clone(), true, json).unwrap();
     assert_eq!(required, expected, "{} {json}", field_type.name());
     let (optional, _) = bytes_of(field_type.clone(), false, json).unwrap();
-    let mark: &[u8] = if matches!(field_type, FieldType::Array { .. }) {
-        &[]
-    } else {
-        &[0]
-    };
+    let mark: &[u8] = if field_type.is_list() { &[] } else { &[0] };
     assert_eq!(
         optional,
         [mark, expected].concat(),
@@ -161,6 +157,12 @@ fn every_type_has_its_bytes() {
         "[1]",
         &[1, 1, 0, 0, 0],
     );
+    let singles = [0.1_f32, -3.4028235e38, 1e-45].map(f32::to_le_bytes);
+    check(
+        FieldType::Vector { dimension: 3 },
+        "[0.1,-3.4028235E38,1.4E-45]",
+        &[&[3][..], singles.as_flattened()].concat(),
+    );
 }
 
 #[test]
@@ -197,6 +199,25 @@ fn null_is_null_or_the_default_of_its_type() {
     assert_eq!(
         bytes_of(tags, false, "[\"a\",null]").unwrap(),
         (b"\x02\x01a\x00".to_vec(), filled)
+    );
+    let vector = FieldType::Vector { dimension: 2 };
+    assert_eq!(
+        bytes_of(vector.clone(), false, "null").unwrap(),
+        (vec![0], Adjusted::default())
+    );
+    assert_eq!(
+        bytes_of(vector.clone(), true, "null").unwrap(),
+        (vec![0], filled)
+    );
+    assert_eq!(
+        bytes_of(vector, false, "[null,\"NaN\"]").unwrap(),
+        (
+            vec![2, 0, 0, 0, 0, 0, 0, 0, 0],
+            Adjusted {
+                not_finite: 1,
+                ..filled
+            }
+        )
     );
 }
 
@@ -280,6 +301,11 @@ fn what_is_no_value_of_the_type_is_refused() {
             "\"a\"",
             ValueError::Malformed,
         ),
+        (
+            FieldType::Vector { dimension: 1 },
+            "[true]",
+            ValueError::Malformed,
+        ),
     ] {
         assert_eq!(
             bytes_of(field_type.clone(), false, json).unwrap_err(),
@@ -306,7 +332,8 @@ proptest! {
     fn input_never_panics(json in "\\PC{0,40}") {
         let Ok(raw) = RawValue::from_string(json) else { return Ok(()) };
         for field_type in [FieldType::Int64, FieldType::Float64, FieldType::Timestamp, FieldType::Date,
-            FieldType::Decimal { precision: 38, scale: 38 }, FieldType::Array { items: ScalarType::Uuid }, TEXT] {
+            FieldType::Decimal { precision: 38, scale: 38 }, FieldType::Array { items: ScalarType::Uuid },
+            FieldType::Vector { dimension: 2 }, TEXT] {
             let mut out = Vec::new();
             let _ = encode(&mut out, &column(field_type, false), Some(&raw), &mut Adjusted::default());
         }

@@ -1,6 +1,10 @@
 //! A row as the API would show it, from Debezium's JSON: the same fields in the same order and spelling.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, LowerExp},
+    str::FromStr,
+};
 
 use chrono::{DateTime, NaiveDate};
 use model::{Column, FieldType, ModuleModel};
@@ -59,20 +63,25 @@ pub(super) fn write(
 fn value_of(column: &Column, json: &str) -> Result<String, ValueError> {
     match &column.field_type {
         FieldType::Array { items } => {
-            let elements: Vec<&RawValue> =
-                serde_json::from_str(json).map_err(|_| ValueError::Malformed)?;
-            let field_type = items.as_field_type();
-            let elements: Result<Vec<_>, _> = elements
-                .iter()
-                .map(|raw| match raw.get() {
-                    "null" => Ok("null".to_owned()),
-                    text => scalar(&field_type, text),
-                })
-                .collect();
-            Ok(format!("[{}]", elements?.join(",")))
+            let items = items.as_field_type();
+            list(json, |element| scalar(&items, element))
         }
+        FieldType::Vector { .. } => list(json, single),
         field_type => scalar(field_type, json),
     }
+}
+
+fn list(
+    json: &str,
+    spell: impl Fn(&str) -> Result<String, ValueError>,
+) -> Result<String, ValueError> {
+    let elements: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| ValueError::Malformed)?;
+    let element = |raw: &&RawValue| match raw.get() {
+        "null" => Ok("null".to_owned()),
+        text => spell(text),
+    };
+    let elements: Result<Vec<_>, _> = elements.iter().map(element).collect();
+    Ok(format!("[{}]", elements?.join(",")))
 }
 
 fn scalar(field_type: &FieldType, json: &str) -> Result<String, ValueError> {
@@ -86,8 +95,9 @@ fn scalar(field_type: &FieldType, json: &str) -> Result<String, ValueError> {
         | FieldType::Bytes
         | FieldType::Enum { .. }
         | FieldType::Inet
-        | FieldType::Array { .. } => Ok(json.to_owned()),
-        FieldType::Float64 => float(json),
+        | FieldType::Array { .. }
+        | FieldType::Vector { .. } => Ok(json.to_owned()),
+        FieldType::Float64 => double(json),
         FieldType::Decimal { precision, scale } => {
             Ok(decimal_text(json, *precision, *scale)?.unwrap_or_else(|| "null".into()))
         }
@@ -98,17 +108,25 @@ fn scalar(field_type: &FieldType, json: &str) -> Result<String, ValueError> {
     }
 }
 
-/// PostgreSQL's spelling of the shortest text of a double: plain from 1e-4 up to 1e15, else with an exponent of two
-/// digits or more.
-fn float(json: &str) -> Result<String, ValueError> {
+fn double(json: &str) -> Result<String, ValueError> {
+    float::<f64>(json, 15)
+}
+
+fn single(json: &str) -> Result<String, ValueError> {
+    float::<f32>(json, 6)
+}
+
+/// PostgreSQL's spelling of the shortest text of a number: plain from 1e-4 up to 10 to the power of its decimal digits,
+/// else with an exponent of two digits or more.
+fn float<T: FromStr + Display + LowerExp>(json: &str, digits: i32) -> Result<String, ValueError> {
     if json.starts_with('"') {
         return Ok("null".into());
     }
-    let value: f64 = json.parse().map_err(|_| ValueError::Malformed)?;
+    let value: T = json.parse().map_err(|_| ValueError::Malformed)?;
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').ok_or(ValueError::Malformed)?;
     let exponent: i32 = exponent.parse().map_err(|_| ValueError::Malformed)?;
-    if value == 0.0 || (-4..15).contains(&exponent) {
+    if (-4..digits).contains(&exponent) {
         return Ok(format!("{value}"));
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -209,6 +227,11 @@ mod tests {
             (array(ScalarType::Text), "[\"a\",null]", "[\"a\",null]"),
             (array(ScalarType::Date), "[0]", "[\"1970-01-01\"]"),
             (array(ScalarType::Float64), "[2.0]", "[2]"),
+            (
+                FieldType::Vector { dimension: 6 },
+                "[0.1,100000.0,1000000.0,1.5E-5,-0.0,3.4028235E38]",
+                "[0.1,100000,1e+06,1.5e-05,-0,3.4028235e+38]",
+            ),
         ] {
             let column = Column {
                 name: "x".parse().unwrap(),
@@ -251,7 +274,7 @@ mod tests {
         #[test]
         fn input_never_panics(json in "\\PC{0,40}") {
             for field_type in [FieldType::Float64, FieldType::Date, FieldType::Timestamp, FieldType::Time, FieldType::Json,
-                FieldType::Decimal { precision: 38, scale: 38 }, FieldType::Array { items: ScalarType::Float64 }] {
+                FieldType::Decimal { precision: 38, scale: 38 }, FieldType::Array { items: ScalarType::Float64 }, FieldType::Vector { dimension: 2 }] {
                 let column = Column { name: "x".parse().unwrap(), column: "x".parse().unwrap(), field_type, required: false, system: false };
                 let _ = value_of(&column, &json);
             }
@@ -260,7 +283,7 @@ mod tests {
         #[test]
         fn a_float_reads_back_as_itself(value: f64) {
             proptest::prop_assume!(value.is_finite());
-            let text = float(&format!("{value:?}")).unwrap();
+            let text = double(&format!("{value:?}")).unwrap();
             proptest::prop_assert_eq!(text.parse::<f64>().unwrap(), value);
         }
     }

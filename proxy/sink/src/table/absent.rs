@@ -29,7 +29,7 @@ pub(super) fn default_of(field: &Field) -> Option<Box<RawValue>> {
         | FieldType::Bytes
         | FieldType::Enum { .. }
         | FieldType::Inet => Value::from(value).to_string(),
-        FieldType::Array { .. } => return None,
+        FieldType::Array { .. } | FieldType::Vector { .. } => return None,
     };
     RawValue::from_string(json).ok()
 }

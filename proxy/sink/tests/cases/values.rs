@@ -37,6 +37,7 @@ fn every_type() -> Value {
         json!({"type": "array", "items": "bool"}),
         json!({"type": "array", "items": "float64"}),
         json!({"type": "array", "items": "date"}),
+        json!({"type": "vector", "dimension": 3}),
     ];
     let mut fields = Vec::new();
     for (prefix, required) in [("o", false), ("r", true)] {
@@ -94,6 +95,7 @@ fn samples() -> Vec<(Value, Value)> {
         same(json!([true, false])),
         same(json!([1.5, -2.25])),
         (json!([0, -1]), json!(["1970-01-01", "1969-12-31"])),
+        same(json!([0.1, -2.25, 1e38])),
     ]
 }
 

@@ -40,8 +40,8 @@ impl Aggregate {
     /// Whether it can be computed of values of that type.
     pub fn takes(self, field_type: &FieldType) -> bool {
         match self {
-            // An array that is null is stored as empty, so its nulls cannot be left out of a count.
-            Self::Count => !matches!(field_type, FieldType::Array { .. }),
+            // A list that is null is stored as empty, so its nulls cannot be left out of a count.
+            Self::Count => !field_type.is_list(),
             Self::Sum | Self::Avg => field_type.is_numeric(),
             Self::Min | Self::Max => {
                 let is_text = matches!(field_type, FieldType::Text { .. } | FieldType::Enum { .. });

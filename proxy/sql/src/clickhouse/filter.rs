@@ -54,6 +54,7 @@ fn unanswerable_condition(Condition { operand, test }: &Condition) -> Option<Str
             | FieldType::Inet
             | FieldType::Bytes
             | FieldType::Json
+            | FieldType::Vector { .. }
     );
     let (name, answered) = match test {
         Test::Compare(Eq, _) => ("eq", *field_type != FieldType::Json),
@@ -128,6 +129,8 @@ fn render_condition(Condition { operand, test }: &Condition, params: &mut Params
             };
             format!("{name} IN ({values})")
         }
+        // Null is stored as empty, and no vector is.
+        Test::IsNull if column.field_type.is_list() => format!("empty({name})"),
         Test::IsNull => format!("{name} IS NULL"),
         Test::IsBool(true) => format!("ifNull({name}, false)"),
         Test::IsBool(false) => format!("ifNull(NOT {name}, false)"),

@@ -206,6 +206,9 @@ fn stand_in(call: &Call<'_>, field: &str) -> String {
         Some(FieldType::Time) => "\"00:00:00\"",
         Some(FieldType::Inet) => "\"0.0.0.0\"",
         Some(FieldType::Array { .. }) => "[]",
+        Some(FieldType::Vector { dimension }) => {
+            return serde_json::Value::from(vec![0; usize::from(*dimension)]).to_string();
+        }
         Some(FieldType::Enum { values }) => {
             let first = values.first().map_or("", String::as_str);
             return serde_json::Value::from(first).to_string();

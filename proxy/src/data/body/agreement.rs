@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Format, Purpose, Reading, parse_body};
 use crate::openapi::{Body, body_schema};
 
-const TYPES: [&str; 25] = [
+const TYPES: [&str; 26] = [
     r#"{"type":"bool"}"#,
     r#"{"type":"int16"}"#,
     r#"{"type":"int32"}"#,
@@ -35,6 +35,7 @@ const TYPES: [&str; 25] = [
     r#"{"type":"array","items":"date"}"#,
     r#"{"type":"array","items":"timestamp"}"#,
     r#"{"type":"array","items":"float64"}"#,
+    r#"{"type":"vector","dimension":2}"#,
 ];
 
 fn model_of(field_type: &str, required: bool) -> ModuleModel {
@@ -73,6 +74,10 @@ fn beyond_schema(field_type: &FieldType, value: &Value, raw: &str) -> bool {
             items
                 .clone()
                 .any(|item| beyond_schema(&item_type, item, raw))
+        }
+        FieldType::Vector { .. } => {
+            let mut elements = value.as_array().into_iter().flatten();
+            elements.any(|element| beyond_schema(&FieldType::Float64, element, raw))
         }
         _ => false,
     }

@@ -16,6 +16,7 @@ fn model() -> ModuleModel {
             {"name": "tags", "type": "array", "items": "text"},
             {"name": "blob", "type": "bytes"},
             {"name": "key", "type": "uuid", "default": "generate"},
+            {"name": "embedding", "type": "vector", "dimension": 3},
         ],
     }))
     .unwrap()
@@ -103,6 +104,21 @@ fn values_are_read_by_type() {
         ("tags", "[null]", Err(InvalidValue)),
         ("tags", "[1]", Err(InvalidValue)),
         ("tags", "\"a\"", Err(InvalidValue)),
+        (
+            "embedding",
+            "[1, -0.5, 0.123456789]",
+            Ok(Some(r#"{"1","-0.5","0.12345679"}"#)),
+        ),
+        ("embedding", "null", Ok(None)),
+        ("embedding", "[]", Err(InvalidValue)),
+        ("embedding", "[1, 2]", Err(InvalidValue)),
+        ("embedding", "[1, 2, 3, 4]", Err(InvalidValue)),
+        ("embedding", "[1, 2, null]", Err(InvalidValue)),
+        ("embedding", "[1, 2, \"3\"]", Err(InvalidValue)),
+        ("embedding", "[1, 2, [3]]", Err(InvalidValue)),
+        ("embedding", "[1, 2, 1e39]", Err(OutOfRange)),
+        ("embedding", "\"{1,2,3}\"", Err(InvalidValue)),
+        ("embedding", "1", Err(InvalidValue)),
         ("blob", "\"AP8Q\"", Ok(Some("AP8Q"))),
         ("blob", "\"AP8\"", Err(InvalidValue)),
         ("key", "\"x\"", Err(InvalidValue)),
@@ -204,12 +220,51 @@ fn defaults_fill_what_was_not_sent() {
     assert_eq!(told, expected.map(|(field, code)| (field.to_owned(), code)));
 }
 
+#[test]
+fn what_is_wrong_with_a_vector_is_told_by_its_element() {
+    let reading = |value: &str, format| {
+        let model = model();
+        let reading = Reading {
+            model: &model,
+            purpose: Purpose::Create,
+            columns: None,
+            format,
+        };
+        let body = match format {
+            Format::Csv => format!("title,embedding\nx,\"{}\"\n", value.replace('"', "\"\"")),
+            _ => format!("{{\"title\":\"x\",\"embedding\":{value}}}"),
+        };
+        match reading.parse(body.as_bytes()) {
+            Ok(_) => "nothing".to_owned(),
+            Err(problem) => problem.errors[0].message.to_string(),
+        }
+    };
+    for (value, message) in [
+        ("[1,2]", "has 2 elements, not 3"),
+        ("[1,null,3]", "element 1 is null"),
+        ("[1,2,true]", "element 2 is not a number"),
+        ("[1,2,-1e39]", "element 2 is out of range"),
+        ("{}", "is not an array"),
+    ] {
+        assert_eq!(reading(value, Format::Json), message, "{value}");
+    }
+    for (value, message) in [
+        ("{1,2,3}", "nothing"),
+        ("[1,2,3]", "nothing"),
+        ("{1,2}", "has 2 elements, not 3"),
+        ("{1,2,NULL}", "element 2 is null"),
+        ("{1,2,NaN}", "element 2 is not a number"),
+    ] {
+        assert_eq!(reading(value, Format::Csv), message, "{value}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_body_panics(bytes: Vec<u8>, value in "[\\[\\]{}\",:0-9eE.+\\\\u-]{0,30}") {
         let model = model();
         let _ = parse_body(&model, &bytes, Purpose::Create);
-        for field in ["title", "extra", "tags", "amount"] {
+        for field in ["title", "extra", "tags", "amount", "embedding"] {
             let _ = parse_body(&model, format!("{{\"{field}\": {value}}}").as_bytes(), Purpose::Patch);
         }
     }

@@ -1,6 +1,6 @@
 //! One JSON value as a value of a field's type.
 
-use model::{FieldType, ScalarType, ValueUse, parse_value};
+use model::{FieldType, ValueUse, parse_value, parse_vector_element};
 use serde_json::value::RawValue;
 use sql::postgres::array_literal;
 
@@ -32,13 +32,13 @@ pub(super) fn parse(field_type: &FieldType, given: Given<'_>) -> Result<Option<S
     };
     match field_type {
         FieldType::Json => json::check(raw).map(|()| Some(raw.to_owned())),
-        FieldType::Array { items } => parse_array(*items, raw).map(Some),
+        FieldType::Array { .. } | FieldType::Vector { .. } => parse_list(field_type, raw).map(Some),
         scalar => parse_scalar(scalar, raw).map(Some),
     }
 }
 
-/// Reads a cell: JSON for a json field, a JSON array or PostgreSQL's `{a,"b"}` for an array, for all else the value's
-/// own text.
+/// Reads a cell: JSON for a json field, a JSON array or PostgreSQL's `{a,"b"}` for an array or a vector, for all else
+/// the value's own text.
 fn parse_text(field_type: &FieldType, text: &str) -> Result<String, Wrong> {
     match field_type {
         FieldType::Json => {
@@ -46,19 +46,19 @@ fn parse_text(field_type: &FieldType, text: &str) -> Result<String, Wrong> {
                 .map_err(|_| (FieldCode::InvalidValue, "is not JSON".to_owned()))?;
             json::check(raw.get()).map(|()| raw.get().to_owned())
         }
-        FieldType::Array { items } if text.starts_with('{') => {
+        FieldType::Array { .. } | FieldType::Vector { .. } if text.starts_with('{') => {
             let elements = pg_array::parse(text)
                 .ok_or_else(|| (FieldCode::InvalidValue, "is not an array".to_owned()))?;
-            let item = items.as_field_type();
-            let element = |(i, element): (usize, Option<String>)| match element {
-                None => Err((FieldCode::InvalidValue, format!("element {i} is null"))),
-                Some(text) => parse_text(&item, &text)
-                    .map_err(|(code, message)| (code, format!("element {i} {message}"))),
-            };
-            let values: Result<Vec<_>, _> = elements.into_iter().enumerate().map(element).collect();
-            Ok(array_literal(&values?))
+            let elements = elements.iter().map(Option::as_deref);
+            match field_type {
+                FieldType::Array { items } => {
+                    let items = items.as_field_type();
+                    list_of(elements, |text| parse_text(&items, text))
+                }
+                _ => vector_of(field_type, elements),
+            }
         }
-        FieldType::Array { items } => parse_array(*items, text),
+        FieldType::Array { .. } | FieldType::Vector { .. } => parse_list(field_type, text),
         scalar => parse_value(scalar, text, ValueUse::Store)
             .map_err(|error| (code_of(&error), error.to_string())),
     }
@@ -97,18 +97,49 @@ fn unescape(raw: &str) -> Result<String, Wrong> {
     })
 }
 
-fn parse_array(items: ScalarType, raw: &str) -> Result<String, Wrong> {
+/// Reads a JSON array as an array or a vector.
+fn parse_list(field_type: &FieldType, raw: &str) -> Result<String, Wrong> {
     let elements: Vec<&RawValue> = serde_json::from_str(raw)
         .map_err(|_| (FieldCode::InvalidValue, "is not an array".to_owned()))?;
-    let field_type = items.as_field_type();
-    let element = |(i, raw): (usize, &&RawValue)| {
-        if raw.get() == "null" {
-            return Err((FieldCode::InvalidValue, format!("element {i} is null")));
+    let elements = elements.iter().map(|raw| raw.get());
+    let elements = elements.map(|raw| Some(raw).filter(|raw| *raw != "null"));
+    match field_type {
+        FieldType::Array { items } => {
+            let items = items.as_field_type();
+            list_of(elements, |raw| parse_scalar(&items, raw))
         }
-        parse_scalar(&field_type, raw.get())
-            .map_err(|(code, message)| (code, format!("element {i} {message}")))
+        _ => vector_of(field_type, elements),
+    }
+}
+
+/// Numbers, as many as the field has: it is the one thing that is said of a list of another length.
+fn vector_of<'t>(
+    field_type: &FieldType,
+    elements: impl ExactSizeIterator<Item = Option<&'t str>>,
+) -> Result<String, Wrong> {
+    match field_type {
+        FieldType::Vector { dimension } if elements.len() != usize::from(*dimension) => {
+            let message = format!("has {} elements, not {dimension}", elements.len());
+            Err((FieldCode::InvalidValue, message))
+        }
+        _ => list_of(elements, |text| {
+            parse_vector_element(text).map_err(|error| (code_of(&error), error.to_string()))
+        }),
+    }
+}
+
+/// PostgreSQL's form of elements, none of which may be null.
+fn list_of<'t>(
+    elements: impl Iterator<Item = Option<&'t str>>,
+    parse: impl Fn(&str) -> Result<String, Wrong>,
+) -> Result<String, Wrong> {
+    let element = |(i, element): (usize, Option<&str>)| match element {
+        None => Err((FieldCode::InvalidValue, format!("element {i} is null"))),
+        Some(text) => {
+            parse(text).map_err(|(code, message)| (code, format!("element {i} {message}")))
+        }
     };
-    let values: Result<Vec<_>, _> = elements.iter().enumerate().map(element).collect();
+    let values: Result<Vec<_>, _> = elements.enumerate().map(element).collect();
     Ok(array_literal(&values?))
 }
 

@@ -84,6 +84,11 @@ fn every_type_has_one_spelling() {
         ),
         (array(ScalarType::Bool), "{t,f}", Some("[true,false]")),
         (array(ScalarType::Uuid), "{}", Some("[]")),
+        (
+            FieldType::Vector { dimension: 3 },
+            "{0.1,-3.4028235e+38,1e-45}",
+            Some("[0.1,-3.4028235e+38,1e-45]"),
+        ),
     ] {
         assert_eq!(
             encode(field_type.clone(), value, false).as_deref(),

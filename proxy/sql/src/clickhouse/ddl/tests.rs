@@ -13,6 +13,7 @@ fn deals() -> ModuleModel {
             {"name": "closed_at", "type": "timestamp", "default": "2026-01-02T03:04:05+02:00"},
             {"name": "starts", "column": "starts__2", "type": "time", "default": "01:00:00.5"},
             {"name": "tags", "type": "array", "items": "text"},
+            {"name": "embedding", "type": "vector", "dimension": 3},
             {"name": "extra", "type": "json"},
         ],
     }))

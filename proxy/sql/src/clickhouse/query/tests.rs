@@ -27,6 +27,7 @@ fn every_type() -> ModuleModel {
             {"name": "enum", "type": "enum", "values": ["open", "won"]},
             {"name": "inet", "type": "inet"},
             {"name": "array", "type": "array", "items": "text"},
+            {"name": "vector", "type": "vector", "dimension": 3},
         ],
     }))
     .unwrap()
@@ -154,6 +155,7 @@ fn every_operator_keeps_its_values_out_of_the_text() {
         null,
     ])));
     lines.push(condition_of(Filter::Or(Vec::new())));
+    lines.push(condition_of(test_of("vector", Test::IsNull)));
     insta::assert_snapshot!(lines.join("\n"));
 }
 

@@ -40,6 +40,8 @@ impl Conversion {
         use FieldType as T;
         let textual = matches!(from, T::Text { .. } | T::Enum { .. });
         let how = match to {
+            // The type in PostgreSQL is the same, but elements cannot be made up or left out.
+            T::Vector { .. } if from != to => return None,
             _ if column_type(from) == column_type(to) => How::Cast,
             T::Int16 | T::Int32 | T::Int64 | T::Decimal { .. } | T::Float64
                 if textual || from.is_numeric() =>

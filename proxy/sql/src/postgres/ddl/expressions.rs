@@ -46,6 +46,12 @@ pub(super) fn check_condition(field_type: &FieldType, operand: &str) -> Option<S
         }
         // ClickHouse arrays hold no null here, and a matrix would arrive as a list.
         FieldType::Array { .. } => Some(format!("array_position({operand}, null) is null")),
+        // `array_dims` of an empty array is null, which a check lets pass. NaN is greater than infinity.
+        FieldType::Vector { dimension } => Some(format!(
+            "cardinality({operand}) = {dimension} and array_dims({operand}) = '[1:{dimension}]'::text \
+             and array_position({operand}, null) is null \
+             and '-Infinity'::real < all ({operand}) and 'Infinity'::real > all ({operand})"
+        )),
         _ => None,
     }
 }
@@ -81,6 +87,8 @@ fn bytes_max(field_type: &FieldType) -> Option<u64> {
             max_length: Some(max),
         } => Some(u64::from(*max) * 4 + 4),
         FieldType::Enum { values } => values.iter().map(|v| v.len() as u64 + 4).max(),
+        // Its header, and four bytes an element.
+        FieldType::Vector { dimension } => Some(24 + u64::from(*dimension) * 4),
         FieldType::Text { max_length: None }
         | FieldType::Json
         | FieldType::Bytes

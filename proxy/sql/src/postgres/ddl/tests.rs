@@ -15,6 +15,7 @@ pub(crate) fn deals() -> ModuleModel {
             {"name": "token", "type": "uuid", "default": "generate"},
             {"name": "blob", "type": "bytes", "default": "AAEC"},
             {"name": "tags", "type": "array", "items": "text"},
+            {"name": "embedding", "type": "vector", "dimension": 1536},
             {"name": "extra", "type": "json", "default": "{\"a\": 1}"},
         ],
         "indexes": [{"name": "by_stage", "fields": ["stage", "created_at"]}],
@@ -92,4 +93,6 @@ fn the_old_row_is_logged_where_a_value_can_be_out_of_line() {
     }));
     assert!(with(FieldType::Text { max_length: None }));
     assert!(with(FieldType::Json));
+    assert!(!with(FieldType::Vector { dimension: 128 }));
+    assert!(with(FieldType::Vector { dimension: 384 }));
 }
