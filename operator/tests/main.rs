@@ -13,6 +13,7 @@ mod drift;
 mod erasure;
 mod failpoints;
 mod files;
+mod indexes;
 mod injection;
 mod instances;
 mod killed;
