@@ -30,6 +30,8 @@ pub enum ConditionType {
     CatalogPublished,
     /// The database holds something else than what was applied (abnormal when true; leaves Ready alone).
     Drifted,
+    /// PostgreSQL may look into every index under row-level security (leaves Ready alone: without, lists are slower).
+    IndexesServe,
     /// The tenant's rows are in the registry.
     RegistryWritten,
     /// The tenant's role and row policy are in ClickHouse.
@@ -53,6 +55,7 @@ impl ConditionType {
             Self::CaptureRunning => "CaptureRunning",
             Self::CatalogPublished => "CatalogPublished",
             Self::Drifted => "Drifted",
+            Self::IndexesServe => "IndexesServe",
             Self::RegistryWritten => "RegistryWritten",
             Self::PoliciesApplied => "PoliciesApplied",
             Self::ModulesServed => "ModulesServed",
@@ -61,7 +64,10 @@ impl ConditionType {
 
     /// Whether it tells something that Ready does not wait for.
     pub fn leaves_ready_alone(self) -> bool {
-        matches!(self, Self::Drifted | Self::ModulesServed)
+        matches!(
+            self,
+            Self::Drifted | Self::IndexesServe | Self::ModulesServed
+        )
     }
 }
 
@@ -142,6 +148,8 @@ pub enum Reason {
     OutOfOrder,
     /// A migration file cannot be read.
     InvalidMigration,
+    /// The comparisons of a type are not leakproof in this database.
+    NotLeakproof,
     /// No model of a module that is installed for a tenant is served.
     ModuleNotFound,
     /// A ConfigMap that holds migration files is missing.
@@ -199,6 +207,7 @@ impl Reason {
             Self::ChecksumMismatch => "ChecksumMismatch",
             Self::OutOfOrder => "OutOfOrder",
             Self::InvalidMigration => "InvalidMigration",
+            Self::NotLeakproof => "NotLeakproof",
             Self::ModuleNotFound => "ModuleNotFound",
             Self::ConfigMapNotFound => "ConfigMapNotFound",
             Self::Backfilling => "Backfilling",

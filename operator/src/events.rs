@@ -1,6 +1,6 @@
 //! Events on transitions. A reconcile that finds the same again says nothing.
 
-use crds::{ConditionType, Tenant};
+use crds::ConditionType;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Client, Resource,
@@ -48,21 +48,22 @@ pub async fn publish_anew<K: Resource<DynamicType = ()>>(
     publish(&recorder(client.clone()), object, type_, reason, note).await;
 }
 
-/// Says which modules of a Tenant nobody has applied, when that is news. It is no warning: they may come next.
-pub async fn publish_missing_modules(
+/// Says what a condition tells that `Ready` does not wait for, when it is False and that is news.
+pub async fn publish_aside<K: Resource<DynamicType = ()>>(
     client: &Client,
-    tenant: &Tenant,
+    object: &K,
+    kind: ConditionType,
+    type_: EventType,
     before: &[Condition],
     after: &[Condition],
 ) {
-    let kind = ConditionType::ModulesServed.as_str();
     let missing = |conditions: &[Condition]| {
-        let found = conditions.iter().find(|c| c.type_ == kind);
+        let found = conditions.iter().find(|c| c.type_ == kind.as_str());
         found.filter(|c| c.status == "False").cloned()
     };
     let Some(now) = missing(after) else { return };
     if missing(before).is_none_or(|was| was.message != now.message) {
-        publish_anew(client, tenant, EventType::Normal, &now.reason, &now.message).await;
+        publish_anew(client, object, type_, &now.reason, &now.message).await;
     }
 }
 

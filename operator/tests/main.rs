@@ -14,6 +14,7 @@ mod erasure;
 mod failpoints;
 mod files;
 mod humble;
+mod indexes;
 mod injection;
 mod instances;
 mod killed;

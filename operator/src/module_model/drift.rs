@@ -102,8 +102,9 @@ pub async fn look(
         return None;
     };
     let reached = |stage: &Stage| {
-        let others = [ConditionType::Drifted, ConditionType::CaptureRunning];
-        others.contains(&stage.condition) || stage.state == State::True
+        let aside = stage.condition.leaves_ready_alone()
+            || stage.condition == ConditionType::CaptureRunning;
+        aside || stage.state == State::True
     };
     let revision = revision.filter(|_| stages.iter().all(reached))?;
     let checked = check(plane, desired, revision, desired.drift_policy).await;

@@ -105,6 +105,8 @@ pub struct ObservedTable {
     pub constraints: Vec<ObservedConstraint>,
     /// Its indexes.
     pub indexes: Vec<ObservedIndex>,
+    /// Columns of its indexes that no filter of the proxy can use there.
+    pub leaking: Vec<LeakingColumn>,
     /// Names of its triggers.
     pub triggers: BTreeSet<String>,
     /// How many rows it has, as PostgreSQL estimates.
@@ -142,6 +144,19 @@ pub struct ObservedIndex {
     pub predicate: Option<String>,
     /// Whether it is complete.
     pub valid: bool,
+}
+
+/// A column of an index whose comparisons are not leakproof: under row-level security PostgreSQL does not look for it in
+/// the index. No part of [`ObservedIndex`], since an index is what it was when a function of its type changes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LeakingColumn {
+    /// Name of the index.
+    pub index: String,
+    /// The column.
+    pub column: String,
+    /// What is compared, such as `numeric`.
+    #[serde(rename = "type")]
+    pub type_: String,
 }
 
 /// A row of `platform.model_columns`.
@@ -231,6 +246,13 @@ pub struct ObservedModel {
 /// `$1` modules, `$2` their models, `$3` a JSON array for each, of the models that it refers to, `$4` our publication, `$5`
 /// Debezium's role.
 const QUERY: &str = r"
+-- Which btree operator classes have a comparison that is not leakproof. Once for all models: it reads some hundred rows.
+with leaking as materialized (
+  select c.oid, c.opcintype from pg_opclass c join pg_am m on m.oid = c.opcmethod and m.amname = 'btree'
+  where exists (
+    select from pg_amop o join pg_operator p on p.oid = o.amopopr join pg_proc f on f.oid = p.oprcode
+    where o.amopfamily = c.opcfamily and o.amoplefttype = c.opcintype and o.amoprighttype = c.opcintype
+      and o.amoppurpose = 's' and not f.proleakproof))
 select json_build_object(
   'schema_owner', (select nspowner::regrole::text from pg_namespace where nspname = q.module),
   'schema_grants', (
@@ -265,6 +287,14 @@ select json_build_object(
           from unnest(x.indkey) with ordinality k(num, n)
           left join pg_attribute a on a.attrelid = t.oid and a.attnum = k.num)) order by i.relname), '[]')
       from pg_index x join pg_class i on i.oid = x.indexrelid where x.indrelid = t.oid),
+    'leaking', (
+      select coalesce(json_agg(json_build_object(
+        'index', i.relname, 'column', a.attname, 'type', format_type(l.opcintype, null)) order by i.relname, k.n), '[]')
+      from pg_index x join pg_class i on i.oid = x.indexrelid
+      cross join unnest(x.indkey, x.indclass) with ordinality k (num, class, n)
+      join leaking l on l.oid = k.class
+      join pg_attribute a on a.attrelid = t.oid and a.attnum = k.num
+      where x.indrelid = t.oid),
     'triggers', (
       select coalesce(json_agg(tgname order by tgname), '[]') from pg_trigger where tgrelid = t.oid and not tgisinternal),
     'rows', greatest(reltuples, 0)::bigint,

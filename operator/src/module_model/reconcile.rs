@@ -93,6 +93,15 @@ pub async fn reconcile(
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::ModuleModel);
         events::publish_transition(&context, resource, &before.conditions, &after.conditions).await;
+        events::publish_aside(
+            &context.client,
+            resource,
+            ConditionType::IndexesServe,
+            EventType::Warning,
+            &before.conditions,
+            &after.conditions,
+        )
+        .await;
     }
     context
         .metrics

@@ -1,17 +1,18 @@
 //! The conditions of a ModuleModel, computed from a look at both databases after the plan was carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::{
     ConditionType, ModuleModelStatus, Reason,
     condition::State,
     status::{DriftStatus, MigrationsStatus, PlanStatus, RolloutStatus, RolloutStep},
 };
-use sql::clickhouse::table_name;
+use sql::{clickhouse::table_name, postgres::ddl::index_shapes};
 
 use super::{
     apply::{Done, Look},
     build::{Phase, Plan, Step},
+    observe::LeakingColumn,
     validate::Desired,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// The stages of a ModuleModel, in order.
-pub const STAGES: [ConditionType; 7] = [
+pub const STAGES: [ConditionType; 8] = [
     ConditionType::SchemaApplied,
     ConditionType::IsolationEnforced,
     ConditionType::PermissionsRegistered,
@@ -31,10 +32,13 @@ pub const STAGES: [ConditionType; 7] = [
     ConditionType::CaptureRunning,
     ConditionType::CatalogPublished,
     ConditionType::Drifted,
+    ConditionType::IndexesServe,
 ];
 
 /// Names in `status.rollout.waitingFor`.
 const WAITING_FOR_MAX: usize = 8;
+/// Columns in the message of [`ConditionType::IndexesServe`].
+const LEAKING_MAX: usize = 4;
 
 fn rollout(step: &Step) -> RolloutStatus {
     let at = |step| RolloutStatus {
@@ -131,6 +135,10 @@ pub fn stages(
         capture(plane, desired, plan),
         published,
         drifted(plan),
+        indexes_serve(
+            look.observed.table.as_ref().map_or(&[], |t| &t.leaking),
+            plan,
+        ),
     ]
 }
 
@@ -252,6 +260,37 @@ fn drifted(plan: &Plan) -> Stage {
         reason: Reason::DriftDetected,
         message: parts.join("; "),
     }
+}
+
+/// Whether the proxy's filters can use what was indexed for them, as far as the database's functions go: `leaking` are
+/// columns of which they cannot. It is about declared indexes and unique keys; what we index ourselves, the columns of
+/// references among it, is of types whose comparisons PostgreSQL itself marks.
+pub(super) fn indexes_serve(leaking: &[LeakingColumn], plan: &Plan) -> Stage {
+    let kind = ConditionType::IndexesServe;
+    let shapes = plan.model.as_deref().map(index_shapes).unwrap_or_default();
+    let mut types = BTreeSet::new();
+    let mut places = Vec::new();
+    for shape in &shapes {
+        for found in leaking.iter().filter(|l| l.index == shape.name) {
+            types.insert(found.type_.as_str());
+            let (path, index, column) = (&shape.path, &shape.name, &found.column);
+            places.push(format!("{path}: index {index}, column {column}"));
+        }
+    }
+    if places.is_empty() {
+        return Stage::reached(kind, "row-level security keeps filters from no index");
+    }
+    if places.len() > LEAKING_MAX {
+        let more = places.split_off(LEAKING_MAX).len();
+        places.push(format!("and {more} more"));
+    }
+    let types: Vec<_> = types.into_iter().collect();
+    let message = format!(
+        "{}: filters do not use it, since comparisons of {} are not leakproof in this database; have a superuser mark them leakproof, or take the field out of the index unless it is there for an order",
+        places.join("; "),
+        types.join(" and ")
+    );
+    Stage::missing(kind, Reason::NotLeakproof, message)
 }
 
 /// The stage at which an error of a database stops everything.

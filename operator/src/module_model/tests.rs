@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crds::{ConditionType, ModuleModel, Reason};
+use crds::{ConditionType, ModuleModel, Reason, condition::State};
 use model::{Draft, Generation};
 use serde_json::{Value, json};
 
 use super::{
     build::{Plan, Rivals, Step, build},
     observe::{
-        Grant, LedgerColumn, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint,
+        Grant, LeakingColumn, LedgerColumn, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint,
         ObservedIndex, ObservedModel, ObservedPolicy, ObservedTable, ObservedTarget,
     },
+    status::indexes_serve,
     validate::{Desired, validate},
 };
 use crate::report::Refusal;
@@ -245,6 +246,7 @@ pub(super) fn applied(desired: &Desired) -> (Observed, Draft, ObservedAnalytics)
                 }),
         )
         .collect(),
+        leaking: Vec::new(),
         triggers: BTreeSet::new(),
         rows: 100,
         policies: vec![
@@ -960,4 +962,39 @@ fn a_name_that_a_column_had_is_never_used_again() {
     .unwrap();
     let model = plan.model.unwrap();
     assert_eq!(model.field("note").unwrap().column().as_str(), "note__2");
+}
+
+#[test]
+fn an_index_that_filters_do_not_use_is_told_with_its_column() {
+    let mut spec = with("/indexes", "-", json!({"name": "by_amount", "fields": ["stage", "amount"]}));
+    spec["unique"][0]["fields"] = json!(["title", "amount"]);
+    let plan = Plan {
+        model: Some(Box::new(desired(spec).model)),
+        ..Plan::default()
+    };
+    let leaking = |index: &str, column: &str| LeakingColumn {
+        index: index.into(),
+        column: column.into(),
+        type_: "numeric".into(),
+    };
+    // Somebody's own index is not ours to judge.
+    let fine = indexes_serve(&[leaking("by_hand", "amount")], &plan);
+    assert_eq!((fine.state, fine.reason), (State::True, Reason::Applied));
+
+    let found = [
+        leaking("by_hand", "amount"),
+        leaking("deals__by_amount", "amount"),
+        leaking("deals__one_title", "amount"),
+    ];
+    let told = indexes_serve(&found, &plan);
+    assert_eq!((told.state, told.reason), (State::False, Reason::NotLeakproof));
+    assert!(told.condition.leaves_ready_alone());
+    assert_eq!(
+        told.message,
+        "spec.indexes[1]: index deals__by_amount, column amount; spec.unique[0]: index deals__one_title, column amount: filters do not use it, since comparisons of numeric are not leakproof in this database; have a superuser mark them leakproof, or take the field out of the index unless it is there for an order"
+    );
+
+    let many: Vec<_> = (0..9).map(|i| leaking("deals__by_amount", &format!("amount__{i}"))).collect();
+    let told = indexes_serve(&many, &plan).message;
+    assert!(told.contains("column amount__3; and 5 more: filters"), "{told}");
 }

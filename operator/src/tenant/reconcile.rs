@@ -89,9 +89,12 @@ pub async fn reconcile(
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::Tenant);
         events::publish_transition(&context, resource, &before.conditions, &after.conditions).await;
-        events::publish_missing_modules(
+        // No warning: they may come next.
+        events::publish_aside(
             &context.client,
             resource,
+            ConditionType::ModulesServed,
+            EventType::Normal,
             &before.conditions,
             &after.conditions,
         )
