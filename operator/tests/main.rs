@@ -26,3 +26,4 @@ mod scripted;
 mod support;
 mod tenants;
 mod terminating;
+mod traces;
