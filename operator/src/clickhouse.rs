@@ -6,6 +6,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::telemetry::spans;
+
 /// A statement of the operator answers within this; creating a table takes milliseconds.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Characters of the server's answer that are kept.
@@ -74,6 +76,11 @@ impl ClickHouse {
     }
 
     async fn send(&self, statement: String) -> Result<String, ClickHouseError> {
+        let span = spans::statement("clickhouse", &statement, Some(&self.endpoint));
+        spans::within(span, self.answer(statement)).await
+    }
+
+    async fn answer(&self, statement: String) -> Result<String, ClickHouseError> {
         let response = self
             .http
             .post(self.endpoint.clone())

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use url::Url;
 
+use crate::telemetry::spans;
+
 pub use config::{
     ConnectorSettings, SNAPSHOT_TABLES, SlotName, connector_config, connector_name, slot_name,
     topic_prefix,
@@ -90,11 +92,9 @@ impl Connect {
         &self,
         name: &str,
     ) -> Result<Option<BTreeMap<String, String>>, ConnectError> {
-        let response = self
-            .call(reqwest::Method::GET, &["connectors", name, "config"])
-            .send()
-            .await;
-        read(response.map_err(ConnectError::Unreachable)?).await
+        let call = self.call(reqwest::Method::GET, &["connectors", name, "config"]);
+        let response = self.send(call).await?;
+        read(response).await
     }
 
     /// Creates the connector or gives it another configuration.
@@ -106,7 +106,7 @@ impl Connect {
         let call = self
             .call(reqwest::Method::PUT, &["connectors", name, "config"])
             .json(config);
-        accept(call.send().await.map_err(ConnectError::Unreachable)?).await
+        accept(self.send(call).await?).await
     }
 
     /// Where the connector stands, none when there is no such connector.
@@ -126,11 +126,9 @@ impl Connect {
             #[serde(default)]
             trace: String,
         }
-        let response = self
-            .call(reqwest::Method::GET, &["connectors", name, "status"])
-            .send()
-            .await;
-        let status: Option<Status> = read(response.map_err(ConnectError::Unreachable)?).await?;
+        let call = self.call(reqwest::Method::GET, &["connectors", name, "status"]);
+        let response = self.send(call).await?;
+        let status: Option<Status> = read(response).await?;
         Ok(status.map(|status| {
             let task = status.tasks.into_iter().next();
             ConnectorStatus {
@@ -151,11 +149,9 @@ impl Connect {
         struct Offset {
             offset: Option<serde_json::Value>,
         }
-        let response = self
-            .call(reqwest::Method::GET, &["connectors", name, "offsets"])
-            .send()
-            .await;
-        let offsets: Option<Offsets> = read(response.map_err(ConnectError::Unreachable)?).await?;
+        let call = self.call(reqwest::Method::GET, &["connectors", name, "offsets"]);
+        let response = self.send(call).await?;
+        let offsets: Option<Offsets> = read(response).await?;
         let offset = offsets.and_then(|o| o.offsets.into_iter().find_map(|o| o.offset));
         Ok(offset.map_or(Progress::Nothing, |offset| progress_of(&offset)))
     }
@@ -164,7 +160,7 @@ impl Connect {
     pub async fn pause(&self, name: &str, pause: bool) -> Result<(), ConnectError> {
         let verb = if pause { "pause" } else { "resume" };
         let call = self.call(reqwest::Method::PUT, &["connectors", name, verb]);
-        accept(call.send().await.map_err(ConnectError::Unreachable)?).await
+        accept(self.send(call).await?).await
     }
 
     /// Starts failed tasks again.
@@ -172,7 +168,16 @@ impl Connect {
         let mut url = self.url(&["connectors", name, "restart"]);
         url.set_query(Some("includeTasks=true&onlyFailed=true"));
         let call = self.http.post(url).timeout(CALL_TIMEOUT);
-        accept(call.send().await.map_err(ConnectError::Unreachable)?).await
+        accept(self.send(call).await?).await
+    }
+
+    async fn send(&self, call: reqwest::RequestBuilder) -> Result<reqwest::Response, ConnectError> {
+        let request = call.build().map_err(ConnectError::Unreachable)?;
+        let span = spans::call(request.method(), request.url());
+        let response = spans::within(span.clone(), self.http.execute(request)).await;
+        let response = response.map_err(ConnectError::Unreachable)?;
+        span.record("http.response.status_code", response.status().as_u16());
+        Ok(response)
     }
 
     fn call(&self, method: reqwest::Method, path: &[&str]) -> reqwest::RequestBuilder {

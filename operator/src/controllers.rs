@@ -1,6 +1,6 @@
 //! The three controllers: what is watched, what triggers a reconcile, how many run at once.
 
-use std::{future::Future, hash::Hash, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, hash::Hash, sync::Arc, time::Duration};
 
 use crds::{DataPlane, ModuleModel, Tenant};
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
@@ -16,6 +16,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     context::{Context, Guarded},
@@ -25,6 +26,7 @@ use crate::{
     module_model,
     planes::Woken,
     postgres::LOOKS_MAX,
+    telemetry::spans,
     tenant,
     watched::{everywhere, watched},
 };
@@ -72,8 +74,11 @@ pub async fn run(
         .reconcile_on(received(woken.models))
         .graceful_shutdown_on(stop())
         .run(
-            |object, context| counted(Kind::ModuleModel, object, context, module_model::reconcile),
-            module_model::on_error,
+            |object, context| {
+                let (reconcile, on_error) = (module_model::reconcile, module_model::on_error);
+                watched_over(Kind::ModuleModel, object, context, reconcile, on_error)
+            },
+            nothing_left,
             Arc::clone(&context),
         )
         .for_each(log_watch);
@@ -84,8 +89,11 @@ pub async fn run(
         .reconcile_on(received(woken.tenants))
         .graceful_shutdown_on(stop())
         .run(
-            |object, context| counted(Kind::Tenant, object, context, tenant::reconcile),
-            tenant::on_error,
+            |object, context| {
+                let (reconcile, on_error) = (tenant::reconcile, tenant::on_error);
+                watched_over(Kind::Tenant, object, context, reconcile, on_error)
+            },
+            nothing_left,
             Arc::clone(&context),
         )
         .for_each(log_watch);
@@ -110,8 +118,11 @@ pub async fn run(
         .reconcile_all_on(changes(context.leadership.begun()))
         .graceful_shutdown_on(stop())
         .run(
-            |object, context| counted(Kind::DataPlane, object, context, data_plane::reconcile),
-            data_plane::on_error,
+            |object, context| {
+                let (reconcile, on_error) = (data_plane::reconcile, data_plane::on_error);
+                watched_over(Kind::DataPlane, object, context, reconcile, on_error)
+            },
+            nothing_left,
             Arc::clone(&context),
         )
         .for_each(log_watch);
@@ -122,18 +133,38 @@ pub async fn run(
     );
 }
 
-/// Reconciles, counted among those under way.
-async fn counted<K, Reconciling>(
+/// Reconciles, counted among those under way and traced. A failure is dealt with here, so that its line in the log names
+/// its trace.
+async fn watched_over<K, Reconciling>(
     kind: Kind,
     object: Arc<Guarded<K>>,
     context: Arc<Context>,
     reconcile: impl FnOnce(Arc<Guarded<K>>, Arc<Context>) -> Reconciling,
-) -> Result<Action, Error>
+    on_error: impl FnOnce(Arc<Guarded<K>>, &Error, Arc<Context>) -> Action,
+) -> Result<Action, Infallible>
 where
+    K: Resource<DynamicType = ()>,
     Reconciling: Future<Output = Result<Action, Error>>,
 {
     let _running = context.metrics.begun(kind);
-    reconcile(object, Arc::clone(&context)).await
+    // One that stands by does nothing that could be told.
+    let span = match context.leadership.holds() {
+        true => spans::reconcile(kind, object.meta()),
+        false => Span::none(),
+    };
+    let work = async {
+        let ended = reconcile(Arc::clone(&object), Arc::clone(&context)).await;
+        ended.unwrap_or_else(|error| {
+            spans::failed(&Span::current(), error.reason());
+            on_error(object, &error, context)
+        })
+    };
+    Ok(work.instrument(span).await)
+}
+
+/// What is left of errors when they have been dealt with.
+fn nothing_left<K>(_: Arc<K>, error: &Infallible, _: Arc<Context>) -> Action {
+    match *error {}
 }
 
 /// Runs a controller to its end, at most [`DRAIN_MAX`] after `stopping`. One whose watch has not listed anything yet
@@ -211,7 +242,7 @@ fn received<T: Send + 'static>(
 
 /// Reconciles log their own errors; what is left is the watch's.
 async fn log_watch<K: Resource<DynamicType = ()>>(
-    result: Result<(ObjectRef<K>, Action), controller::Error<Error, watcher::Error>>,
+    result: Result<(ObjectRef<K>, Action), controller::Error<Infallible, watcher::Error>>,
 ) {
     match result {
         Ok(_)

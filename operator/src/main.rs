@@ -9,9 +9,9 @@ async fn main() -> anyhow::Result<()> {
     // Only binaries of tests have any; see `failpoint`.
     let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
     let config = Config::try_from(RawConfig::parse())?;
-    telemetry::init(&config.log)?;
     // The first provider installed wins; an error means that one is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let telemetry = telemetry::init(&config.log)?;
     let client = kube::Client::try_default().await?;
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
@@ -21,7 +21,9 @@ async fn main() -> anyhow::Result<()> {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         tracing::info!("stopping");
     };
-    operator::run(client, config, stopping).await?;
+    let ended = operator::run(client, config, stopping).await;
+    telemetry.end().await;
+    ended?;
     tracing::info!("stopped");
     Ok(())
 }

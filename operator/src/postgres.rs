@@ -23,7 +23,7 @@ pub use module_session::{ModuleSession, Refused, SessionError};
 pub use roles::RoleSecrets;
 use sql::postgres::ddl::OWNER_ROLE;
 
-use crate::error::Error;
+use crate::{error::Error, telemetry::spans};
 
 /// Connections that look and change nothing. Reconciles run at most this many at once, too.
 pub const LOOKS_MAX: u32 = 8;
@@ -143,8 +143,8 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
 /// Runs one statement that takes no binds. The only place where text that is not a constant becomes SQL: it is made
 /// by crate `sql`, or of constants of ours.
 pub async fn execute(conn: &mut PgConnection, statement: &str) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(statement))
-        .execute(conn)
+    let running = sqlx::raw_sql(AssertSqlSafe(statement)).execute(conn);
+    spans::within(spans::postgres(statement), running)
         .await
         .map(drop)
 }
@@ -155,8 +155,9 @@ pub async fn execute_for(
     statement: String,
     tenant: uuid::Uuid,
 ) -> Result<i64, sqlx::Error> {
+    let span = spans::postgres(&statement);
     let query = sqlx::query(AssertSqlSafe(statement)).bind(tenant);
-    let done = query.execute(conn).await?;
+    let done = spans::within(span, query.execute(conn)).await?;
     Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
 }
 
@@ -166,8 +167,9 @@ pub async fn number_for(
     statement: String,
     tenant: uuid::Uuid,
 ) -> Result<i64, sqlx::Error> {
+    let span = spans::postgres(&statement);
     let query = sqlx::query_scalar(AssertSqlSafe(statement)).bind(tenant);
-    query.fetch_one(conn).await
+    spans::within(span, query.fetch_one(conn)).await
 }
 
 /// Runs statements in order.

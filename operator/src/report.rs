@@ -10,8 +10,9 @@ use kube::{
     api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::instrument;
 
-use crate::error::Error;
+use crate::{error::Error, telemetry::TARGET};
 
 /// Who owns our fields in server-side apply.
 pub const FIELD_MANAGER: &str = "septem-operator";
@@ -96,6 +97,24 @@ pub enum Verdict {
     Paused,
 }
 
+impl Verdict {
+    /// The reason of `Ready`.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Looked(looked) => missing(looked).map_or(Reason::Applied, |s| s.reason),
+            Self::Refused(refusal) => refusal.reason,
+            Self::Retrying(stage) => stage.reason,
+            Self::Paused => Reason::Paused,
+        }
+    }
+}
+
+/// The first stage that `Ready` waits for.
+fn missing(looked: &[Stage]) -> Option<&Stage> {
+    let mut stages = looked.iter();
+    stages.find(|s| s.state != State::True && !s.condition.leaves_ready_alone())
+}
+
 /// All conditions of an object, in a fixed order, from those before and the verdict. `stages` are the stages of the
 /// kind, without `Accepted`.
 pub fn conditions(
@@ -131,10 +150,7 @@ pub fn conditions(
 
     let (ready, reconciling, stalled, accepted, stages): (_, _, _, _, Vec<_>) = match verdict {
         Verdict::Looked(looked) => {
-            let missing = looked
-                .iter()
-                .find(|s| s.state != State::True && !s.condition.leaves_ready_alone());
-            let (ready, reconciling) = match missing {
+            let (ready, reconciling) = match missing(looked) {
                 None => (
                     make(
                         Ready,
@@ -234,6 +250,7 @@ pub fn conditions(
 }
 
 /// Writes a whole status by server-side apply. The caller has compared it with the one before.
+#[instrument(target = TARGET, name = "write status", skip_all)]
 pub async fn write_status<K, S>(api: &Api<K>, name: &str, status: &S) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,

@@ -27,3 +27,4 @@ mod scripted;
 mod support;
 mod tenants;
 mod terminating;
+mod traces;

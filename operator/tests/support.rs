@@ -1,6 +1,7 @@
 //! A world of its own for a test: database, namespace, Secrets, DataPlane, and an operator that serves only them.
 
 pub mod cluster;
+pub mod collector;
 pub mod engine;
 pub mod relay;
 pub mod script;

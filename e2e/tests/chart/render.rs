@@ -186,6 +186,12 @@ async fn what_is_wrong_is_refused_with_the_place() -> Result<()> {
             "'/rbac': missing property 'secretNames'",
         ),
         ("listenHost=127.0.0.1", "'/listenHost'"),
+        (
+            "otel.endpoint=http://u:hunter2@collector:4318",
+            "'/otel/endpoint'",
+        ),
+        ("otel.sampler=often", "'/otel/sampler'"),
+        ("otel.samplerArg=1.5", "'/otel/samplerArg'"),
         ("fullnameOverride=a.b", "'/fullnameOverride'"),
         (
             "commonLabels.app\\.kubernetes\\.io/name=x",

@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sql::clickhouse::ddl;
+use tracing::instrument;
 
 use super::{
     access::{compare_access, observe_access},
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     clickhouse::{ClickHouse, ClickHouseError},
     error::Error,
+    telemetry::TARGET,
 };
 
 /// ClickHouse's numbers for a wrong password and an unknown user.
@@ -17,6 +19,7 @@ const AUTHENTICATION_FAILED: [u32; 3] = [516, 194, 192];
 
 /// Brings ClickHouse to where tables can be made. Safe to run again; says what differed from what must be and was put
 /// right.
+#[instrument(target = TARGET, name = "look at ClickHouse", skip_all)]
 pub async fn ensure_analytics(endpoints: &Endpoints) -> Result<Vec<String>, Error> {
     let admin = &endpoints.clickhouse;
     let plan = compare_access(&observe_access(admin).await?);

@@ -11,6 +11,7 @@ use crds::{
     status::{DRIFT_NAMES_MAX, DriftStatus},
 };
 use kube::ResourceExt as _;
+use tracing::instrument;
 
 use super::{
     analytics::ensure_analytics,
@@ -27,6 +28,7 @@ use crate::{
     planes::{Entry, NotReady},
     postgres::bootstrap,
     report::Stage,
+    telemetry::TARGET,
     tenant,
 };
 
@@ -211,6 +213,7 @@ fn note(found: &mut Found, kind: ConditionType, message: &str, result: Result<()
 
 /// A connected plane: the one that is there while the Secrets are the same, else a new one. Every few minutes roles
 /// and privileges are brought in order again.
+#[instrument(target = TARGET, name = "connect", skip_all)]
 async fn connect(
     resource: &DataPlane,
     context: &Context,
@@ -313,6 +316,7 @@ fn note_away(resource: &DataPlane, entry: &Entry, context: &Context, error: Opti
     }
 }
 
+#[instrument(target = TARGET, name = "look at capture", skip_all)]
 async fn capture(
     resource: &DataPlane,
     plane: &Plane,

@@ -22,7 +22,7 @@ use crate::{
     metrics::{Kind, Outcome},
     outcome::{self, LOOK_AGAIN},
     report::{self, Refusal, Verdict},
-    telemetry::chain,
+    telemetry::{chain, spans},
 };
 
 /// Longest pause after a failed look.
@@ -127,6 +127,7 @@ pub async fn reconcile(
     context
         .metrics
         .reconciled(Kind::DataPlane, outcome, started.elapsed());
+    spans::came_to(outcome, Some(verdict.reason()));
     match found.and_then(|f| f.error) {
         Some(error) => Err(error),
         None => {

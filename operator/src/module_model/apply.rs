@@ -3,6 +3,7 @@
 mod backfill;
 
 use model::Draft;
+use tracing::{Span, field::Empty, instrument};
 
 use super::{
     approval,
@@ -18,6 +19,7 @@ use crate::{
     plane::Plane,
     postgres::{Fenced, execute},
     report::Refusal,
+    telemetry::{TARGET, spans},
 };
 use crds::{ConditionType, Reason};
 
@@ -74,6 +76,7 @@ impl From<Refusal> for Stop {
 }
 
 /// Looks at both databases, together with those who look now.
+#[instrument(target = TARGET, name = "look", skip_all)]
 pub async fn look_now(plane: &Plane, desired: &Desired) -> Result<Look, Error> {
     let asked = Asked::of(&desired.model);
     let looked = plane
@@ -133,24 +136,30 @@ async fn with_analytics(
 
 impl Look {
     /// The plan that follows from it.
+    #[instrument(target = TARGET, name = "plan", skip_all, fields(septem.steps = Empty))]
     pub fn plan(&self, plane: &Plane, desired: &Desired, rivals: Rivals) -> Result<Plan, Refusal> {
         let Self {
             observed,
             previous,
             analytics,
         } = self;
-        build(
+        let plan = build(
             desired,
             observed,
             previous.as_ref(),
             analytics.as_ref(),
             plane.generation,
             rivals,
-        )
+        )?;
+        Span::current().record("septem.steps", plan.steps.len());
+        Ok(plan)
     }
 }
 
 /// Carries out the next step, looking again under the lock: nobody changes anything between that look and the commit.
+#[instrument(target = TARGET, name = "apply", skip_all, fields(
+    septem.step = Empty, septem.revision = Empty, septem.waiting_for = Empty,
+))]
 pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Result<Done, Stop> {
     let mut fenced = plane.fenced(desired.timeouts).await?;
     let look = look(fenced.conn(), plane, desired).await?;
@@ -164,6 +173,7 @@ pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Res
         // Changed since it was looked at: the next look asks anew.
         return Ok(Done::Nothing);
     }
+    spans::step(step.name());
     match step {
         Step::ClickHouse { phase, statement } => {
             failpoint!(match phase {
@@ -267,6 +277,9 @@ pub async fn apply_next(plane: &Plane, desired: &Desired, rivals: Rivals) -> Res
             revision,
             waiting_for,
         } => {
+            let span = Span::current();
+            span.record("septem.revision", *revision);
+            span.record("septem.waiting_for", waiting_for.len());
             return Ok(Done::Waiting {
                 revision: revision.unwrap_or(0),
                 waiting_for: waiting_for.clone(),

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use chrono::SecondsFormat;
 use crds::{ConditionType, ModuleModel, Reason, module_model::DeletionPolicy};
 use kube::{Api, ResourceExt as _, runtime::events::EventType};
+use tracing::instrument;
 
 use super::status::{Facts, status};
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     metrics::Kind,
     plane::Plane,
     report::{self, Stage, Verdict},
+    telemetry::TARGET,
 };
 use ledger::Deletion;
 
@@ -123,6 +125,7 @@ pub(super) async fn delete_away(
 }
 
 /// Carries a deletion on, as far as it goes without waiting.
+#[instrument(target = TARGET, name = "delete", skip_all)]
 async fn carry_on(plane: &Plane, deletion: &Deletion) -> Result<Progress, Error> {
     if let Some(waits) = unacknowledged(plane, deletion.revision).await? {
         return Ok(waits);

@@ -14,6 +14,7 @@ use crds::{
 };
 use kube::runtime::events::EventType;
 use model::ModelName;
+use tracing::instrument;
 
 use super::validate::Desired;
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     plane::Plane,
     postgres::{Timeouts, execute},
     report::{Stage, Verdict},
-    telemetry::chain,
+    telemetry::{TARGET, chain},
 };
 
 use compare::{Difference, compare, repairs};
@@ -43,6 +44,7 @@ struct Checked {
 
 /// Compares, and puts back what may be put back. Called when nothing is left to do for the model: what is there after a
 /// revision was published is noted, and later looks are compared with that.
+#[instrument(target = TARGET, name = "look for drift", skip_all)]
 async fn check(
     plane: &Plane,
     desired: &Desired,

@@ -13,7 +13,7 @@ use sql::{
 };
 use sqlx::{PgConnection, types::Json};
 
-use crate::{clickhouse::ClickHouse, error::Error};
+use crate::{clickhouse::ClickHouse, error::Error, telemetry::spans};
 
 /// A model that is looked at.
 #[derive(Debug, Clone)]
@@ -375,14 +375,15 @@ from unnest($1::text[], $2::text[], $3::jsonb[], $6::bool[]) with ordinality q (
 pub async fn observe(conn: &mut PgConnection, models: &[Asked]) -> Result<Vec<Observed>, Error> {
     let (modules, names) = names(models.iter().map(|asked| &asked.name));
     let references: Vec<_> = models.iter().map(|asked| Json(&asked.references)).collect();
-    let texts: Vec<String> = sqlx::query_scalar(QUERY)
+    let asking = sqlx::query_scalar(QUERY)
         .bind(&modules)
         .bind(&names)
         .bind(&references)
         .bind(PUBLICATION)
         .bind(CDC_ROLE)
         .bind(models.iter().map(|asked| asked.removes).collect::<Vec<_>>())
-        .fetch_all(conn)
+        .fetch_all(conn);
+    let texts: Vec<String> = spans::within(spans::postgres("select"), asking)
         .await
         .map_err(Error::postgres("a look at its catalogue"))?;
     let each = texts.iter().map(|text| serde_json::from_str(text));

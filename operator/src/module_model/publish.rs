@@ -2,14 +2,16 @@
 
 use model::{Field, ModuleModel};
 use sqlx::PgConnection;
+use tracing::{Span, field::Empty, instrument};
 
 use super::{
     build::{ColumnChange, Phase},
     validate::Desired,
 };
-use crate::{catalog::raise_revision, digest::sha256, error::Error};
+use crate::{catalog::raise_revision, digest::sha256, error::Error, telemetry::TARGET};
 
 /// Says what is there now: `document`, and `columns` for the ledger. Returns the catalogue's new revision.
+#[instrument(target = TARGET, name = "publish", skip_all, fields(septem.revision = Empty))]
 pub async fn publish(
     conn: &mut PgConnection,
     desired: &Desired,
@@ -62,6 +64,7 @@ pub async fn publish(
         .execute(&mut *conn)
         .await
         .map_err(Error::postgres(doing))?;
+    Span::current().record("septem.revision", revision);
     Ok(revision)
 }
 

@@ -32,6 +32,7 @@ use crate::{
     outcome::{self, End},
     plane::Plane,
     report::{self, Stage},
+    telemetry::spans,
 };
 
 /// Between two reads of ConfigMaps: their changes are not watched, since that would take the right to list them all.
@@ -68,6 +69,7 @@ pub async fn reconcile(
         context
             .metrics
             .reconciled(Kind::ModuleModel, Outcome::Withdrawn, started.elapsed());
+        spans::came_to(Outcome::Withdrawn, None);
         return Ok(action);
     }
     let told = resource.status.as_ref().and_then(|s| s.observed_generation);
@@ -106,6 +108,7 @@ pub async fn reconcile(
     context
         .metrics
         .reconciled(Kind::ModuleModel, end.outcome, started.elapsed());
+    spans::came_to(end.outcome, Some(end.verdict.reason()));
     let interval = drift_interval_of(&resource.spec).ok().flatten();
     end.into_action(
         &context.backoff,

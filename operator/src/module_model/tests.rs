@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::{
     build::{Plan, Rivals, Step, build},
     observe::{
-        Grant, LeakingColumn, LedgerColumn, Observed, ObservedAnalytics, ObservedColumn, ObservedConstraint,
-        ObservedIndex, ObservedModel, ObservedPolicy, ObservedTable, ObservedTarget,
+        Grant, LeakingColumn, LedgerColumn, Observed, ObservedAnalytics, ObservedColumn,
+        ObservedConstraint, ObservedIndex, ObservedModel, ObservedPolicy, ObservedTable,
+        ObservedTarget,
     },
     status::indexes_serve,
     validate::{Desired, validate},
@@ -966,7 +967,11 @@ fn a_name_that_a_column_had_is_never_used_again() {
 
 #[test]
 fn an_index_that_filters_do_not_use_is_told_with_its_column() {
-    let mut spec = with("/indexes", "-", json!({"name": "by_amount", "fields": ["stage", "amount"]}));
+    let mut spec = with(
+        "/indexes",
+        "-",
+        json!({"name": "by_amount", "fields": ["stage", "amount"]}),
+    );
     spec["unique"][0]["fields"] = json!(["title", "amount"]);
     let plan = Plan {
         model: Some(Box::new(desired(spec).model)),
@@ -987,14 +992,22 @@ fn an_index_that_filters_do_not_use_is_told_with_its_column() {
         leaking("deals__one_title", "amount"),
     ];
     let told = indexes_serve(&found, &plan);
-    assert_eq!((told.state, told.reason), (State::False, Reason::NotLeakproof));
+    assert_eq!(
+        (told.state, told.reason),
+        (State::False, Reason::NotLeakproof)
+    );
     assert!(told.condition.leaves_ready_alone());
     assert_eq!(
         told.message,
         "spec.indexes[1]: index deals__by_amount, column amount; spec.unique[0]: index deals__one_title, column amount: filters do not use it, since comparisons of numeric are not leakproof in this database; have a superuser mark them leakproof, or take the field out of the index unless it is there for an order"
     );
 
-    let many: Vec<_> = (0..9).map(|i| leaking("deals__by_amount", &format!("amount__{i}"))).collect();
+    let many: Vec<_> = (0..9)
+        .map(|i| leaking("deals__by_amount", &format!("amount__{i}")))
+        .collect();
     let told = indexes_serve(&many, &plan).message;
-    assert!(told.contains("column amount__3; and 5 more: filters"), "{told}");
+    assert!(
+        told.contains("column amount__3; and 5 more: filters"),
+        "{told}"
+    );
 }

@@ -4,11 +4,15 @@
 use std::collections::HashSet;
 
 use sqlx::PgConnection;
+use tracing::instrument;
 
-use crate::{catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts};
+use crate::{
+    catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts, telemetry::TARGET,
+};
 
 /// Withdraws what the resource of this uid published. Roles keep the permissions that they hold, for its return.
 /// Nothing happens when it published nothing, or when another resource owns it by now.
+#[instrument(target = TARGET, name = "withdraw", skip_all)]
 pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
     let published: bool = sqlx::query_scalar(
         "select exists (select from platform.models where resource_uid = $1 and served)",

@@ -2,6 +2,7 @@
 
 use model::Generation;
 use sqlx::{Connection as _, PgConnection};
+use tracing::instrument;
 
 use super::{
     Login, RoleSecrets, execute,
@@ -9,7 +10,7 @@ use super::{
     roles::ensure_roles,
     upkeep::keep_up,
 };
-use crate::{error::Error, planes::Claim};
+use crate::{error::Error, planes::Claim, telemetry::TARGET};
 use sql::postgres::{
     ddl::{APP_ROLE, CDC_ROLE, OWNER_ROLE, PUBLICATION, SINK_ROLE},
     quote_text,
@@ -74,6 +75,7 @@ async fn take(conn: &mut PgConnection, claim: &Claim) -> Result<(), Error> {
 /// Brings the database to where models can be applied. Safe to run again at any time, from any state in which an
 /// earlier run was killed. With our epoch it is kept, and nothing is touched once a newer operator has come; without
 /// one the next is taken.
+#[instrument(target = TARGET, name = "bootstrap", skip_all)]
 pub async fn bootstrap(
     owner: &Login,
     secrets: &RoleSecrets,

@@ -9,6 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use model::TenantId;
 use sql::clickhouse::ddl;
 use sqlx::PgConnection;
+use tracing::instrument;
 
 use super::{
     observe::{Observed, ObservedTenant, observe, observe_policies},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     catalog::raise_revision, context::Context, error::Error, plane::Plane, postgres::Timeouts,
-    report::Refusal,
+    report::Refusal, telemetry::TARGET,
 };
 
 /// Statements that ClickHouse carries out for us at once.
@@ -86,6 +87,7 @@ pub async fn placed_elsewhere(desired: &Desired, context: &Context) -> Option<Re
 }
 
 /// Brings both databases to what the resource says. Safe to run again.
+#[instrument(target = TARGET, name = "apply", skip_all)]
 pub async fn apply(
     plane: &Plane,
     desired: &Desired,

@@ -16,10 +16,16 @@ use std::collections::HashSet;
 use chrono::{SecondsFormat, TimeDelta};
 use crds::status::{ErasureStatus, ErasureStep};
 use model::TenantId;
+use tracing::instrument;
 
 pub use ledger::{Erasure, begin, of_resource};
 
-use crate::{catalog::waiting_for, error::Error, plane::Plane, telemetry::chain};
+use crate::{
+    catalog::waiting_for,
+    error::Error,
+    plane::Plane,
+    telemetry::{TARGET, chain},
+};
 
 /// What the event topic keeps (`docs/install.md`): seven days after the last delete no event of the tenant is left.
 const TOPIC_RETENTION: TimeDelta = TimeDelta::days(7);
@@ -52,6 +58,7 @@ impl From<Error> for Stop {
 }
 
 /// Carries an erasure on, as far as it goes without waiting.
+#[instrument(target = TARGET, name = "erase", skip_all)]
 pub async fn carry_on(plane: &Plane, erasure: &Erasure) -> Progress {
     let mut status = ErasureStatus {
         step: ErasureStep::Acknowledge,

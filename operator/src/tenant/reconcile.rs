@@ -12,6 +12,7 @@ use kube::{
     runtime::{controller::Action, events::EventType},
 };
 use model::TenantId;
+use tracing::instrument;
 
 use super::{
     Looked,
@@ -30,7 +31,7 @@ use crate::{
     outcome::{self, End},
     plane::Plane,
     report::{self, Stage, conditions},
-    telemetry::chain,
+    telemetry::{TARGET, chain, spans},
 };
 
 /// The stages of a Tenant, in order.
@@ -67,6 +68,7 @@ pub async fn reconcile(
         context
             .metrics
             .reconciled(Kind::Tenant, Outcome::Withdrawn, started.elapsed());
+        spans::came_to(Outcome::Withdrawn, None);
         return Ok(action);
     }
     if context.is_starting(&resource.spec.data_plane_ref) {
@@ -103,6 +105,7 @@ pub async fn reconcile(
     context
         .metrics
         .reconciled(Kind::Tenant, end.outcome, started.elapsed());
+    spans::came_to(end.outcome, Some(end.verdict.reason()));
     end.into_action(
         &context.backoff,
         &resource.uid().unwrap_or_default(),
@@ -229,6 +232,7 @@ async fn tell(
     .await;
 }
 
+#[instrument(target = TARGET, name = "look", skip_all)]
 async fn look(plane: &Plane, desired: &Desired) -> Result<Looked, Error> {
     let asked = (desired.id, desired.slug.clone());
     let all = |tenants| look_all(plane, tenants);

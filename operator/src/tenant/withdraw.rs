@@ -4,13 +4,17 @@ use std::collections::HashSet;
 
 use model::TenantId;
 use sql::clickhouse::ddl;
+use tracing::instrument;
 
 use super::observe::observe_policies;
-use crate::{catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts};
+use crate::{
+    catalog::raise_revision, error::Error, plane::Plane, postgres::Timeouts, telemetry::TARGET,
+};
 
 /// Withdraws the tenant that the resource of this uid owns; nothing happens when another one owns it by now. The
 /// registry first, so that nobody is let in; the role last, after which the engine refuses too. Returns whether there
 /// was one.
+#[instrument(target = TARGET, name = "withdraw", skip_all)]
 pub async fn withdraw(plane: &Plane, uid: &str) -> Result<bool, Error> {
     let all = |uids| withdraw_all(plane, uids);
     let withdrawn = plane.tenants.withdrawals.ask(uid.to_owned(), all).await?;

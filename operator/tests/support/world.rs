@@ -404,17 +404,24 @@ impl World {
             .await;
     }
 
-    /// Starts the operator's own binary, with failpoints such as `publish-before=return`.
-    pub fn start_binary(&self, failpoints: &str) -> std::process::Child {
-        std::process::Command::new(env!("CARGO_BIN_EXE_septem-operator"))
-            .env("FAILPOINTS", failpoints)
+    /// The operator's own binary, told to serve this world.
+    pub fn binary(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_septem-operator"));
+        command
             .env("SEPTEM_OPERATOR_LISTEN", "127.0.0.1:0")
             .env("SEPTEM_OPERATOR_DATA_PLANES", &self.name)
             .env("SEPTEM_OPERATOR_CLASS", &self.name)
             .env(
                 "SEPTEM_OPERATOR_EVENTS_TOPIC",
                 format!("{}.events", self.name),
-            )
+            );
+        command
+    }
+
+    /// Starts the operator's own binary, with failpoints such as `publish-before=return`.
+    pub fn start_binary(&self, failpoints: &str) -> std::process::Child {
+        self.binary()
+            .env("FAILPOINTS", failpoints)
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .spawn()

@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     module_model::observe::{among, names},
     plane::Plane,
+    telemetry::spans,
 };
 
 /// Kind and name of an object, such as `index deals__by_stage`, and its definition.
@@ -90,14 +91,15 @@ pub async fn observe(plane: &Plane, asked: Asked) -> Result<Found, Error> {
 async fn observe_all(plane: &Plane, models: Vec<Asked>) -> Result<Vec<Option<Found>>, Error> {
     let (modules, names) = names(models.iter().map(|asked| &asked.name));
     let revisions: Vec<_> = models.iter().map(|asked| asked.revision).collect();
-    let rows: Vec<(String, Option<String>)> = sqlx::query_as(QUERY)
+    let asking = sqlx::query_as(QUERY)
         .bind(&modules)
         .bind(&names)
         .bind(&revisions)
         .bind([TENANT_POLICY, APP_POLICY].as_slice())
         .bind([APP_ROLE, CDC_ROLE, SINK_ROLE].as_slice())
         .bind(PUBLICATION)
-        .fetch_all(&plane.looks)
+        .fetch_all(&plane.looks);
+    let rows: Vec<(String, Option<String>)> = spans::within(spans::postgres("select"), asking)
         .await
         .map_err(Error::postgres("a look for drift"))?;
     let mut analytics = observe_analytics(plane, &models).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crds::Reason;
 use sqlx::PgConnection;
+use tracing::instrument;
 use uuid::Uuid;
 
 use super::{
@@ -18,6 +19,7 @@ use crate::{
     module_model::{apply::Stop, validate::Desired},
     plane::Plane,
     postgres::{Fenced, ModuleSession, Refused, SessionError, Timeouts, execute},
+    telemetry::TARGET,
 };
 
 /// Runs under one hold of the database's lock: other models get their turn between.
@@ -56,6 +58,7 @@ impl FileError {
 }
 
 /// Runs every file that is left; returns how many runs there were.
+#[instrument(target = TARGET, name = "run files", skip_all)]
 pub async fn run_files(
     plane: &Plane,
     desired: &Desired,
