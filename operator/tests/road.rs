@@ -156,7 +156,7 @@ async fn life_of_a_model(world: &World) {
     longer["spec"]["fields"][6]["dimension"] = json!(4);
     longer["spec"]["migrations"] = json!({"policy": {"allowDestructive": true}});
     let stalled = world.apply_stalled(&longer).await.status.unwrap();
-    let refused = condition(&stalled.conditions, "SchemaApplied").unwrap();
+    let refused = condition(&stalled.conditions, "Accepted").unwrap();
     assert_eq!(refused.reason, "NotYetSupported");
     assert!(
         refused
