@@ -22,7 +22,10 @@ token() {
 run_tests() {
   local was_up='' code=0
   if supervisor_up; then was_up=1; fi
-  (check_test_tools && up all)
+  (
+    check_test_tools
+    up all
+  )
   say "cargo test --workspace"
   (
     # shellcheck source=/dev/null

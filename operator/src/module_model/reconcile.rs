@@ -183,7 +183,7 @@ async fn run_on(
             if refusal.reason == Reason::NameConflict {
                 context
                     .waiting
-                    .wait(full_name(desired), object_ref(resource));
+                    .wait(desired.model.name().to_string(), object_ref(resource));
             }
             End::refused(refusal)
         }
@@ -275,7 +275,7 @@ async fn converge(
             }
             tell(resource, desired, done, context).await;
             if done.steps.first().is_some_and(Step::publishes) {
-                context.waiting.wake(&full_name(desired));
+                context.waiting.wake(&desired.model.name().to_string());
                 context.wake_tenants_with(desired.model.name().module.as_str());
             }
         }
@@ -437,11 +437,6 @@ async fn remove(
         .waiting
         .wake(&format!("{}.{}", resource.spec.module, resource.spec.model));
     Ok(Action::await_change())
-}
-
-/// `module.model`.
-pub(super) fn full_name(desired: &Desired) -> String {
-    desired.model.name().to_string()
 }
 
 /// For those who wake it.

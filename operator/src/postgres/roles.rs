@@ -1,5 +1,7 @@
 //! The roles of a database cluster: made, and put right when somebody changed them.
 
+use std::iter::repeat;
+
 use secrecy::ExposeSecret as _;
 use sqlx::{PgConnection, Row as _};
 
@@ -114,17 +116,12 @@ async fn ensure_role(conn: &mut PgConnection, role: &Wanted<'_>) -> Result<bool,
     .await?;
     let found: Vec<bool> = row.map_or(Ok(Vec::new()), |row| row.try_get("found"))?;
     // Only what has to change is named: a login that is no superuser may not name the attribute at all.
-    let wrong: Vec<String> = wanted
+    let is = found.iter().copied().chain(repeat(false));
+    let wrong: Vec<_> = wanted
         .iter()
-        .enumerate()
-        .filter(|(i, (_, on))| found.get(*i).copied().unwrap_or_default() != *on)
-        .map(|(_, (word, on))| {
-            if *on {
-                (*word).to_owned()
-            } else {
-                format!("no{word}")
-            }
-        })
+        .zip(is)
+        .filter(|((_, wanted), is)| wanted != is)
+        .map(|((word, on), _)| format!("{}{word}", if *on { "" } else { "no" }))
         .collect();
     let (wrong, mut changed) = (wrong.join(" "), false);
     if found.is_empty() {

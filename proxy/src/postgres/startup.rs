@@ -139,7 +139,7 @@ async fn open_unbounded(
             ConnectError::Refused { code, .. } if code == UNKNOWN_PARAMETER => ConnectError::Pooled,
             error => error,
         })?;
-    let announced = wire.process().await?;
+    let process = wire.process(announced).await?;
     frontend::parse(SCOPE_STATEMENT, SCOPE_TEXT, [], &mut wire.output)
         .map_err(ConnectError::Unreachable)?;
     // Their names are their texts.
@@ -154,7 +154,7 @@ async fn open_unbounded(
         .map_err(ConnectError::Unreachable)?;
     frontend::sync(&mut wire.output);
     wire.send().await?;
-    if wire.answered_process().await? != announced {
+    if wire.process(answering).await? != process {
         return Err(ConnectError::Pooled);
     }
     Ok(Opened {
@@ -255,33 +255,35 @@ impl Wire {
         }
     }
 
-    /// The process of BackendKeyData, once the server is ready.
-    async fn process(&mut self) -> Result<Option<u32>, ConnectError> {
+    /// The process that is named before the server is ready; `name` finds it in a frame.
+    async fn process(
+        &mut self,
+        name: impl Fn(Frame) -> Result<Option<u32>, ConnectError>,
+    ) -> Result<Option<u32>, ConnectError> {
         let mut process = None;
         loop {
             let frame = self.next().await?;
-            match frame.tag {
-                b'Z' => return Ok(process),
-                b'K' => process = frame.body.first_chunk().map(|id| u32::from_be_bytes(*id)),
-                _ => {}
+            if frame.tag == b'Z' {
+                return Ok(process);
             }
+            process = name(frame)?.or(process);
         }
     }
+}
 
-    /// The process of the one row that is answered, once the server is ready.
-    async fn answered_process(&mut self) -> Result<Option<u32>, ConnectError> {
-        let mut process = None;
-        loop {
-            let frame = self.next().await?;
-            match frame.tag {
-                b'Z' => return Ok(process),
-                b'D' => {
-                    let row = Row::new(frame.body)?;
-                    let text = row.values().next().flatten();
-                    process = text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-                }
-                _ => {}
-            }
-        }
+/// The process of BackendKeyData.
+fn announced(frame: Frame) -> Result<Option<u32>, ConnectError> {
+    let key = (frame.tag == b'K').then_some(frame.body);
+    let id = key.and_then(|key| key.first_chunk().copied());
+    Ok(id.map(u32::from_be_bytes))
+}
+
+/// The process that the row of [`PROCESS_TEXT`] has.
+fn answering(frame: Frame) -> Result<Option<u32>, ConnectError> {
+    if frame.tag != b'D' {
+        return Ok(None);
     }
+    let row = Row::new(frame.body)?;
+    let text = row.values().next().flatten();
+    Ok(text.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()))
 }

@@ -49,14 +49,11 @@ fn parse_text(field_type: &FieldType, text: &str) -> Result<String, Wrong> {
         FieldType::Array { .. } | FieldType::Vector { .. } if text.starts_with('{') => {
             let elements = pg_array::parse(text)
                 .ok_or_else(|| (FieldCode::InvalidValue, "is not an array".to_owned()))?;
-            let elements = elements.iter().map(Option::as_deref);
-            match field_type {
-                FieldType::Array { items } => {
-                    let items = items.as_field_type();
-                    list_of(elements, |text| parse_text(&items, text))
-                }
-                _ => vector_of(field_type, elements),
-            }
+            elements_of(
+                field_type,
+                elements.iter().map(Option::as_deref),
+                parse_text,
+            )
         }
         FieldType::Array { .. } | FieldType::Vector { .. } => parse_list(field_type, text),
         scalar => parse_value(scalar, text, ValueUse::Store)
@@ -103,21 +100,21 @@ fn parse_list(field_type: &FieldType, raw: &str) -> Result<String, Wrong> {
         .map_err(|_| (FieldCode::InvalidValue, "is not an array".to_owned()))?;
     let elements = elements.iter().map(|raw| raw.get());
     let elements = elements.map(|raw| Some(raw).filter(|raw| *raw != "null"));
+    elements_of(field_type, elements, parse_scalar)
+}
+
+/// PostgreSQL's form of an array or a vector; `scalar` reads an element of an array. That it has another length is the one
+/// thing that is said of such a vector.
+fn elements_of<'t>(
+    field_type: &FieldType,
+    elements: impl ExactSizeIterator<Item = Option<&'t str>>,
+    scalar: impl Fn(&FieldType, &str) -> Result<String, Wrong>,
+) -> Result<String, Wrong> {
     match field_type {
         FieldType::Array { items } => {
             let items = items.as_field_type();
-            list_of(elements, |raw| parse_scalar(&items, raw))
+            list_of(elements, |text| scalar(&items, text))
         }
-        _ => vector_of(field_type, elements),
-    }
-}
-
-/// Numbers, as many as the field has: it is the one thing that is said of a list of another length.
-fn vector_of<'t>(
-    field_type: &FieldType,
-    elements: impl ExactSizeIterator<Item = Option<&'t str>>,
-) -> Result<String, Wrong> {
-    match field_type {
         FieldType::Vector { dimension } if elements.len() != usize::from(*dimension) => {
             let message = format!("has {} elements, not {dimension}", elements.len());
             Err((FieldCode::InvalidValue, message))

@@ -35,7 +35,14 @@ impl ProxyHttp for Hello {
 }
 
 fn main() {
-    let conf = ServerConf { threads: hello::threads(), work_stealing: false, ..ServerConf::default() };
+    let conf = ServerConf {
+        threads: hello::threads(),
+        work_stealing: false,
+        // It waits five minutes for requests to end unless told otherwise, and is killed before.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&server.configuration, Hello);
