@@ -5,7 +5,7 @@ STACK := e2e/stack/stack
 # `make` passes its command line's variables on, but USER is everybody's: only one from the command line is a user.
 TOKEN_USER := $(if $(filter command,$(origin USER)),$(USER))
 
-.PHONY: help up up-deps down status logs restart kill token demo test cluster bench bench-operator lint fmt generate
+.PHONY: help up up-deps down status logs restart kill token demo test cluster bench bench-instructions bench-operator lint fmt generate
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +47,11 @@ bench-operator: ## the operator's figures: [MODELS=1000 TENANTS=10000 ROUNDS=3 A
 	@. .stack/env && MODELS='$(or $(MODELS),1000)' TENANTS='$(or $(TENANTS),10000)' ANALYTICS='$(or $(ANALYTICS),0)' \
 	  ROUNDS='$(or $(ROUNDS),3)' \
 	  cargo test --locked --profile '$(or $(PROFILE),release)' -p operator --test main -- --ignored --exact --nocapture bench::bench
+
+bench-instructions: ## instructions of a request beside the kept counts: [KEEP=1]
+	@. .stack/env && KEEP='$(KEEP)' \
+	  cargo test --locked --release -p proxy --test main -- --ignored --exact --nocapture \
+	  edge::instructions::a_request_takes_no_more_instructions_than_it_did
 
 bench: ## the proxy beside pgbench and others: [ROUNDS=3 SECONDS=10 ONLY="get list/go" KEEP=1 TRIAL=1 CHECK=1]
 	@BENCH_ROUNDS='$(ROUNDS)' BENCH_SECONDS='$(if $(filter command,$(origin SECONDS)),$(SECONDS))' BENCH_ONLY='$(ONLY)' \

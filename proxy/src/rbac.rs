@@ -10,6 +10,7 @@ use std::{
 };
 
 use fred::interfaces::SetsInterface as _;
+use futures::FutureExt as _;
 use model::{Permission, Revision, TenantId};
 use sha2::{Digest as _, Sha256};
 
@@ -105,11 +106,9 @@ impl Permissions {
     }
 
     async fn shared(&self, key: &str) -> Option<HashSet<Permission>> {
-        let members: Vec<String> = self
-            .valkey
-            .within(BUDGET, self.valkey.client().smembers(key))
-            .await
-            .ok()?;
+        let client = self.valkey.client();
+        let call = client.smembers(key).boxed();
+        let members: Vec<String> = self.valkey.within(BUDGET, call).await.ok()?;
         let marked = members.iter().any(|m| m == MARKER);
         marked.then(|| members.iter().filter_map(|m| m.parse().ok()).collect())
     }

@@ -7,6 +7,7 @@ mod front;
 pub mod shutdown;
 mod start;
 mod target;
+mod thread;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -66,7 +67,6 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<(), StartError> {
     let health = Arc::new(Health::new(Arc::clone(&chain)));
 
     let conf = ServerConf {
-        threads: config.threads,
         // A connection stays with its thread, and with it the wake-ups of what it waits for.
         work_stealing: false,
         grace_period_seconds: Some(shutdown.grace.as_secs()),
@@ -83,8 +83,9 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<(), StartError> {
         Arc::clone(&metrics),
         config.problem_base.clone(),
     );
-    let mut public = Service::new("public".to_owned(), front);
-    public.add_tcp(&config.listen.to_string());
+    for _ in 0..config.threads {
+        server.add_service(thread::Thread::new(front.clone(), config.listen));
+    }
     let mut admin = Service::new("admin".to_owned(), Admin::new(Arc::clone(&health), metrics));
     admin.threads = Some(1);
     admin.add_tcp(&config.admin_listen.to_string());
@@ -95,7 +96,6 @@ pub fn run(config: Config, shutdown: Shutdown) -> Result<(), StartError> {
         shutdown.on_drained,
         shutdown.on_fault,
     );
-    server.add_service(public);
     server.add_service(admin);
     server.add_service(background_service("start", start));
 

@@ -19,6 +19,7 @@ use fred::{
         config::{Config, ReconnectPolicy, UnresponsiveConfig},
     },
 };
+use futures::{FutureExt as _, future::BoxFuture};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{per_runtime::PerRuntime, telemetry::metrics::Metrics};
@@ -124,10 +125,13 @@ impl Valkey {
 
     /// Waits for a call at most that long. After [`FAILURES_MAX`] failures in a row no call is waited for, until
     /// one that is let through after [`OPEN`] succeeds.
+    ///
+    /// Boxed, since a call of fred takes 7 KB and more: every future around it would have room for it, and be moved with it,
+    /// also where nothing is called.
     pub async fn within<T>(
         &self,
         budget: Duration,
-        call: impl Future<Output = Result<T, fred::error::Error>>,
+        call: BoxFuture<'_, Result<T, fred::error::Error>>,
     ) -> Result<T, Away> {
         if !self.may_pass() {
             self.metrics.valkey_failures.inc();
@@ -158,7 +162,7 @@ impl Valkey {
         args: Vec<Value>,
     ) -> Result<T, Away> {
         let (keys, client) = (keys.into(), self.client());
-        self.within(budget, async {
+        let call = async {
             if let Some(digest) = script.digest.get() {
                 match client
                     .evalsha(digest.as_str(), keys.clone(), args.clone())
@@ -171,8 +175,8 @@ impl Valkey {
             let digest: String = client.script_load(script.text).await?;
             let digest = script.digest.get_or_init(|| digest);
             client.evalsha(digest.as_str(), keys, args).await
-        })
-        .await
+        };
+        self.within(budget, call.boxed()).await
     }
 
     fn now_ms(&self) -> u64 {

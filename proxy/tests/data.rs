@@ -5,6 +5,7 @@ mod bulk;
 mod cascades;
 mod concurrency;
 mod crowds;
+mod failover;
 mod filters;
 mod formats;
 mod hooked;

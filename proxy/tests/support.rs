@@ -1,7 +1,9 @@
 //! Helpers of all tests.
 
 pub mod database;
+pub mod forwarder;
 pub mod receiver;
+pub mod server;
 pub mod world;
 
 /// A variable of the stack's environment file.

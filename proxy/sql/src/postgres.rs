@@ -42,7 +42,17 @@ fn unqualified(name: &ModelName) -> String {
 
 /// Quotes any other name: roles, publications, names we derive.
 pub fn quote_text(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    // Of every column of every statement, so it is written at once.
+    let mut quoted = String::with_capacity(name.len() + 2);
+    quoted.push('"');
+    for (i, part) in name.split('"').enumerate() {
+        if i > 0 {
+            quoted.push_str("\"\"");
+        }
+        quoted.push_str(part);
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// A text as a literal, for statements that take no binds (DDL). Never for values of a request.

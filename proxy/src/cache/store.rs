@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use fred::{interfaces::KeysInterface as _, types::Value};
+use futures::FutureExt as _;
 use model::TenantId;
 use uuid::Uuid;
 
@@ -102,7 +103,7 @@ impl Store {
                 client.mget::<Vec<Option<Bytes>>, _>(vec![generation_key(tenant), entry.clone()]);
             tokio::try_join!(values, client.pttl::<i64, _>(entry.as_str()))
         };
-        let (values, ttl_ms) = self.valkey.within(BUDGET, call).await?;
+        let (values, ttl_ms) = self.valkey.within(BUDGET, call.boxed()).await?;
         let [Some(generation), Some(entry)] = values.as_slice() else {
             return Ok(None);
         };

@@ -31,7 +31,7 @@ struct Part {
     /// Which value of the row.
     at: usize,
     /// What stands before it: a bracket or comma, its name and a colon.
-    prefix: String,
+    prefix: Vec<u8>,
     kind: Kind,
 }
 
@@ -90,12 +90,12 @@ enum Element {
 impl Object {
     fn new(tree: &Tree) -> Self {
         let part = |(i, field): (usize, &super::tree::Field)| {
-            let comma = if i == 0 { '{' } else { ',' };
-            // A text is always JSON.
-            let name = serde_json::Value::from(field.name.as_str());
+            let mut prefix = vec![if i == 0 { b'{' } else { b',' }];
+            serde_json::to_writer(&mut prefix, &field.name).expect("a text is always JSON");
+            prefix.push(b':');
             Part {
                 at: field.at,
-                prefix: format!("{comma}{name}:"),
+                prefix,
                 kind: match &field.node {
                     Node::Value(output) => Kind::Leaf(form_of_output(output)),
                     Node::One(tree) => Kind::One(Self::new(tree)),
@@ -144,7 +144,7 @@ impl Encoder {
     ) -> Result<(), UnknownForm> {
         let mut passed = 0;
         for part in &object.fields {
-            out.extend_from_slice(part.prefix.as_bytes());
+            out.extend_from_slice(&part.prefix);
             self.part(part, values, &mut passed, out)?;
         }
         out.push(b'}');

@@ -43,6 +43,9 @@ pub enum ConnectError {
          pools its connections"
     )]
     Pooled,
+    /// A standby: its rows may be old, and it takes no writes.
+    #[error("the database server is a standby")]
+    Standby,
     /// Not the protocol that we know.
     #[error("the database server broke the protocol: {0}")]
     Protocol(&'static str),
@@ -88,7 +91,7 @@ pub enum DatabaseError {
     /// 40001, 40P01, or the guard of a deletion that cascades, several times over.
     #[error("concurrent writes got in each other's way")]
     Contention,
-    /// 53***: the server is out of something.
+    /// 53***: the server is out of something. 25006: it takes no writes, as managed servers do that run out of space.
     #[error("the database server is out of resources ({0})")]
     Resources(String),
     /// 26000, 0A000, 42703, 42P01 or 3F000, and where a column of the same name has another type 42804 or 42883: the
@@ -153,7 +156,7 @@ impl From<ServerError> for DatabaseError {
                 code: error.code,
                 constraint,
             },
-            code if code.starts_with("53") => Self::Resources(error.code),
+            code if code.starts_with("53") || code == "25006" => Self::Resources(error.code),
             _ => Self::Unexpected {
                 code: error.code,
                 message: error.message,

@@ -41,6 +41,9 @@ const PROCESS_TEXT: &str = "select pg_backend_pid()";
 /// what may be wrong with them.
 const UNKNOWN_PARAMETER: &str = "08P01";
 
+/// ParameterStatus of a standby: `in_hot_standby` is `on`.
+const IN_HOT_STANDBY: &[u8] = b"in_hot_standby\0on\0";
+
 /// Between two looks of the server at whether the reader of a stream is still there: it ends within a second. Chunks are
 /// short, and whoever gives one up keeps the connection.
 const CLIENT_CHECK_MILLISECONDS: &str = "500";
@@ -228,11 +231,16 @@ impl Wire {
         self.stream.flush().await.map_err(ConnectError::Unreachable)
     }
 
-    /// The next frame that is no notice; an error of the server as an error.
+    /// The next frame that is neither notice nor setting; an error of the server as an error.
     async fn next(&mut self) -> Result<Frame, ConnectError> {
         loop {
             while let Some(frame) = frame::take(&mut self.input)? {
                 match frame.tag {
+                    // After a failover the old address may lead to a server that is none yet, or not any more. It is
+                    // tried again until it is one. Told before the server is ready (PostgreSQL 14 and newer).
+                    b'S' if frame.body.as_ref() == IN_HOT_STANDBY => {
+                        return Err(ConnectError::Standby);
+                    }
                     b'N' | b'S' => {}
                     b'E' => {
                         let ServerError { code, message, .. } = ServerError::new(&frame.body);

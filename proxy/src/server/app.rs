@@ -248,20 +248,21 @@ async fn send_pieces(
 }
 
 /// A panic of ours is answered with 500 and counted: the server library would close the connection without a word.
-async fn recovered<T>(
+///
+/// No async function: that would have room for `work` twice, once as it comes and once where it is waited for.
+fn recovered<T>(
     work: impl Future<Output = Result<T, Problem>>,
     panics: &Counter,
-) -> Result<T, Problem> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(outcome) => outcome,
-        Err(_) => {
+) -> impl Future<Output = Result<T, Problem>> {
+    AssertUnwindSafe(work).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|_| {
             panics.inc();
             Err(Problem::new(
                 ProblemKind::Internal,
                 "Something went wrong here.",
             ))
-        }
-    }
+        })
+    })
 }
 
 fn parse_target(session: &Session) -> Result<target::Target, Problem> {

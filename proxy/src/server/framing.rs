@@ -39,23 +39,18 @@ pub fn end_of_head(bytes: &[u8]) -> Result<Option<usize>, Problem> {
 /// Checks a head, from the request line to the empty line.
 pub fn check(head: &[u8]) -> Result<(), Problem> {
     let lines = head
-        .strip_suffix(b"\r\n\r\n")
+        .strip_suffix(b"\n\r\n")
+        .filter(|lines| lines.ends_with(b"\r"))
         .ok_or_else(|| bad("The head does not end with an empty line."))?;
-    let mut lines = lines
-        .split(|b| *b == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    // What is left of a CR or an LF in a line stood alone.
-    if head
-        .iter()
-        .enumerate()
-        .any(|(i, b)| *b == b'\n' && (i == 0 || head[i - 1] != b'\r'))
-    {
-        return Err(bad("A line of the head does not end with CR LF."));
-    }
-    let start = StartLine::parse(lines.next().unwrap_or_default())?;
+    // A CR that is left in a line stood alone, which nothing in it may be.
+    let mut lines = lines.split(|b| *b == b'\n').map(|line| {
+        line.strip_suffix(b"\r")
+            .ok_or_else(|| bad("A line of the head does not end with CR LF."))
+    });
+    let start = StartLine::parse(lines.next().unwrap_or(Ok(b""))?)?;
     let mut fields = Fields::default();
     for line in lines {
-        fields.add(line)?;
+        fields.add(line?)?;
     }
     fields.judge(&start)
 }
@@ -138,13 +133,16 @@ impl<'a> Fields<'a> {
         if value.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
             return Err(bad("A header value holds a control character."));
         }
-        let list = match name.to_ascii_lowercase().as_slice() {
-            b"host" => &mut self.hosts,
-            b"content-length" => &mut self.lengths,
-            b"transfer-encoding" => &mut self.codings,
-            _ => return Ok(()),
-        };
-        list.push(value);
+        let lists = [
+            (&b"host"[..], &mut self.hosts),
+            (b"content-length", &mut self.lengths),
+            (b"transfer-encoding", &mut self.codings),
+        ];
+        for (known, list) in lists {
+            if name.eq_ignore_ascii_case(known) {
+                list.push(value);
+            }
+        }
         Ok(())
     }
 
@@ -185,7 +183,24 @@ impl<'a> Fields<'a> {
 
 /// RFC 9110 section 5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 fn bad(detail: &str) -> Problem {

@@ -41,6 +41,7 @@ const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The application of the public listener.
+#[derive(Clone)]
 pub struct Front {
     proxy: Arc<HttpProxy<Edge>>,
     metrics: Arc<Metrics>,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::Health;
+use crate::{admin::Health, telemetry};
 
 /// From the signal to closing the listeners, so that who asks `/ready` has seen it fail.
 const WAIT: Duration = Duration::from_secs(1);
@@ -30,15 +30,19 @@ pub struct Shutdown {
 impl Shutdown {
     /// On SIGTERM, SIGQUIT or SIGINT, and out of the process as soon as nothing is under way.
     pub fn of_process() -> Self {
-        let (on_drained, on_fault) = (|| std::process::exit(0), || std::process::exit(1));
         Self {
             signal: Box::new(Signals),
             wait: WAIT,
             grace: GRACE,
-            on_drained,
-            on_fault,
+            on_drained: || exit(0),
+            on_fault: || exit(1),
         }
     }
+}
+
+fn exit(code: i32) {
+    telemetry::flush_logs();
+    std::process::exit(code)
 }
 
 struct Signals;

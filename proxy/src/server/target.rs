@@ -1,5 +1,7 @@
 //! The request target, split and decoded.
 
+use std::sync::LazyLock;
+
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use crate::problem::{Problem, ProblemKind};
@@ -30,7 +32,14 @@ const ESCAPED: &AsciiSet = &CONTROLS
 
 /// Whether a byte of a request target is one that no URI holds.
 pub fn is_escaped(byte: u8) -> bool {
-    percent_encode(&[byte], ESCAPED).next() != std::str::from_utf8(&[byte]).ok()
+    // Asked of each byte of each target.
+    static OF_BYTES: LazyLock<[bool; 256]> = LazyLock::new(|| {
+        std::array::from_fn(|byte| {
+            let byte = [u8::try_from(byte).expect("there are 256 bytes")];
+            percent_encode(&byte, ESCAPED).next() != std::str::from_utf8(&byte).ok()
+        })
+    });
+    OF_BYTES[usize::from(byte)]
 }
 
 /// The head with its target made a URI; `None` where it is one already. The head is one that framing has passed.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use proxy::postgres::DatabaseError;
+use proxy::postgres::{DatabaseConfig, DatabaseError};
 use serde_json::{Value, json};
 
 use crate::support::world::{A, B, Seen, World};
@@ -254,16 +254,21 @@ async fn row_level_security_holds_where_our_own_fence_is_left_out() {
     );
 }
 
-/// Ten thousand requests of two tenants over two connections, many of them given up midway.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_never_meet_on_a_connection() {
-    let world = World::with(|config| {
-        config.shared.connections = 1;
-        config.exclusive.connections = 1;
-        config.exclusive.queue = 4096;
-        config.shared.queue = 4096;
-    })
-    .await;
+    never_meet(&World::with(two_connections).await).await;
+}
+
+/// One connection of each lane, for which everybody may wait.
+pub fn two_connections(config: &mut DatabaseConfig) {
+    config.shared.connections = 1;
+    config.exclusive.connections = 1;
+    config.exclusive.queue = 4096;
+    config.shared.queue = 4096;
+}
+
+/// Ten thousand requests of two tenants, many of them given up midway.
+pub async fn never_meet(world: &World) {
     let canary = canary();
     let mut ids = Vec::new();
     for i in 0..20 {
@@ -282,7 +287,6 @@ async fn requests_never_meet_on_a_connection() {
             b["id"].as_str().unwrap().to_owned(),
         ));
     }
-    let world = &world;
     let (canary, ids) = (&canary, &ids);
     let worker = |number: u64| async move {
         let mut random = Random(number + 1);

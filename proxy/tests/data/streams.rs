@@ -95,7 +95,7 @@ async fn a_stream_is_one_tenants() {
     }
     let write = statement("update crm.companies set name = 'x' returning id::text");
     let refused = database.stream(&scope(A), &write).await.err().unwrap();
-    assert!(matches!(refused, DatabaseError::Unexpected { code, .. } if code == "25006"));
+    assert!(matches!(refused, DatabaseError::Resources(code) if code == "25006"));
 }
 
 #[tokio::test]

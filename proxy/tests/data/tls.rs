@@ -12,6 +12,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls};
 
+use super::isolation::{never_meet, two_connections};
 use crate::support::world::{A, World};
 
 fn openssl(folder: &Path, arguments: &str) {
@@ -143,4 +144,20 @@ async fn the_database_is_reached_over_tls() {
         .map(|_| ())
         .unwrap_err();
     assert!(matches!(refused, ConnectError::NoTls), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_never_meet_on_a_connection_with_tls() {
+    let mut world = World::with(two_connections).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = DatabaseConfig::from_url(&world.database.app_url).unwrap();
+    let behind = (config.host.clone(), config.port);
+    two_connections(&mut config);
+    config.host = "localhost".to_owned();
+    config.port = front(Some(certificates(folder.path())), behind).await;
+    config.tls = TlsMode::VerifyFull {
+        root_certificates: Some(folder.path().join("ca.pem")),
+    };
+    world.data.database = Database::connect(config).await.unwrap();
+    never_meet(&world).await;
 }

@@ -7,10 +7,9 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::{
     client::{Answer, Connection},
-    forwarder::Forwarder,
     world::{Database, Proxy, World, bearer, eventually, model, runtime},
 };
-use crate::support::variable;
+use crate::support::{forwarder::Forwarder, variable};
 
 fn fields() -> Value {
     json!([{"name": "title", "type": "text", "required": true}])

@@ -191,12 +191,16 @@ impl Proxy {
             admin,
             child,
         };
+        proxy.listening()
+    }
+
+    pub fn listening(self) -> Self {
         eventually("both ports answer", || {
-            [address, admin]
+            [self.address, self.admin]
                 .iter()
                 .all(|a| TcpStream::connect(a).is_ok())
         });
-        proxy
+        self
     }
 
     pub fn ready(self) -> Self {

@@ -13,6 +13,8 @@ const ROLES_LOCK: i64 = 0x5e97_e300;
 pub struct TestDatabase {
     /// Its name.
     pub name: String,
+    /// The server, as superuser in a database that is always there.
+    server_url: String,
     /// As superuser, for looking and for DDL.
     pub admin_url: String,
     /// As `septem_app`.
@@ -22,7 +24,18 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A database with the tables of these models, as the operator makes them.
     pub async fn create(models: &[ModuleModel]) -> Self {
-        let (admin, app) = (variable("DATABASE_URL"), variable("DATABASE_APP_URL"));
+        Self::create_at(variable("DATABASE_URL"), models).await
+    }
+
+    /// The same on a server of which this is a superuser's URL.
+    pub async fn create_at(admin: String, models: &[ModuleModel]) -> Self {
+        let app = {
+            let (mut url, app) = (Url::parse(&admin).unwrap(), variable("DATABASE_APP_URL"));
+            let app = Url::parse(&app).unwrap();
+            url.set_username(app.username()).unwrap();
+            url.set_password(app.password()).unwrap();
+            String::from(url)
+        };
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let mut server = PgConnection::connect(&admin).await.unwrap();
         ensure_roles(&mut server, &app).await;
@@ -42,6 +55,7 @@ impl TestDatabase {
             admin_url: in_database(&admin, &name),
             app_url: in_database(&app, &name),
             name,
+            server_url: admin,
         };
         let mut owner = database.admin().await;
         run(&mut owner, "set role septem_owner").await;
@@ -57,12 +71,15 @@ impl TestDatabase {
         PgConnection::connect(&self.admin_url).await.unwrap()
     }
 
+    /// It is dropped on that server.
+    pub fn move_to(&mut self, server_url: String) {
+        self.server_url = server_url;
+    }
+
     /// Ends every connection of the proxy's role, and lets nobody connect until told otherwise.
     pub async fn close(&self) {
         self.allow_connections(false).await;
-        let mut server = PgConnection::connect(&variable("DATABASE_URL"))
-            .await
-            .unwrap();
+        let mut server = PgConnection::connect(&self.server_url).await.unwrap();
         let end = format!(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{}' and usename = 'septem_app'",
             self.name
@@ -74,9 +91,7 @@ impl TestDatabase {
     /// Undoes or does what [`Self::close`] begins with.
     pub async fn allow_connections(&self, allow: bool) {
         // No session may close the database that it is in.
-        let mut server = PgConnection::connect(&variable("DATABASE_URL"))
-            .await
-            .unwrap();
+        let mut server = PgConnection::connect(&self.server_url).await.unwrap();
         let statement = format!("alter database {} allow_connections {allow}", self.name);
         run(&mut server, &statement).await;
         server.close().await.unwrap();
@@ -86,7 +101,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("drop database if exists {} with (force)", self.name);
-        let server = variable("DATABASE_URL");
+        let server = self.server_url.clone();
         // Also where a test has failed, and whatever runtime that was in.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -138,6 +153,7 @@ async fn ensure_roles(server: &mut PgConnection, app_url: &str) {
             format!("login nobypassrls password {password}"),
         ),
         ("septem_cdc", "nologin replication bypassrls".to_owned()),
+        ("septem_sink", "nologin".to_owned()),
     ];
     let mut transaction = server.begin().await.unwrap();
     run(

@@ -188,7 +188,15 @@ impl World {
 
     /// A world with other models, all of module `crm`.
     pub async fn of(models: &[ModuleModel], change: impl FnOnce(&mut DatabaseConfig)) -> Self {
-        let database = TestDatabase::create(models).await;
+        Self::over(TestDatabase::create(models).await, models, change).await
+    }
+
+    /// A world over a database that has the tables of these models.
+    pub async fn over(
+        database: TestDatabase,
+        models: &[ModuleModel],
+        change: impl FnOnce(&mut DatabaseConfig),
+    ) -> Self {
         let mut config = DatabaseConfig::from_url(&database.app_url).unwrap();
         // Tests run side by side on one server.
         config.exclusive.connections = 3;

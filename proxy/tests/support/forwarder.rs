@@ -1,4 +1,4 @@
-//! A way to a server that can be cut and mended.
+//! A way to a server that can be cut, mended and led to another.
 
 use std::{
     io,
@@ -12,6 +12,7 @@ use std::{
 /// Carries bytes between its own address and another while it is open.
 pub struct Forwarder {
     pub address: SocketAddr,
+    target: Arc<Mutex<SocketAddr>>,
     open: Arc<AtomicBool>,
     carried: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -23,14 +24,15 @@ impl Forwarder {
         let address = listener.local_addr().unwrap();
         let open = Arc::new(AtomicBool::new(false));
         let carried: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let (is_open, streams) = (Arc::clone(&open), Arc::clone(&carried));
+        let target = Arc::new(Mutex::new(target));
+        let (is_open, streams, to) = (Arc::clone(&open), Arc::clone(&carried), Arc::clone(&target));
         // Ends with the process: a listener has no timeout.
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 if !is_open.load(Ordering::SeqCst) {
                     continue;
                 }
-                let Ok(far) = TcpStream::connect(target) else {
+                let Ok(far) = TcpStream::connect(*to.lock().unwrap()) else {
                     continue;
                 };
                 for (from, to) in [(&near, &far), (&far, &near)] {
@@ -45,9 +47,15 @@ impl Forwarder {
         });
         Self {
             address,
+            target,
             open,
             carried,
         }
+    }
+
+    /// Who connects from now on comes to another server.
+    pub fn lead_to(&self, target: SocketAddr) {
+        *self.target.lock().unwrap() = target;
     }
 
     pub fn mend(&self) {
