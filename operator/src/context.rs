@@ -7,10 +7,7 @@ use futures::FutureExt as _;
 use kube::{
     Client, Resource,
     core::DeserializeGuard,
-    runtime::{
-        events::Recorder,
-        reflector::{ObjectRef, Store},
-    },
+    runtime::reflector::{ObjectRef, Store},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -37,8 +34,6 @@ pub struct Context {
     pub backoff: Backoff,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Events.
-    pub recorder: Recorder,
     /// Every ModuleModel of ours.
     pub models: Store<Guarded<ModuleModel>>,
     /// Every Tenant of ours.

@@ -13,8 +13,12 @@ use crate::{context::Context, telemetry::chain};
 const NOTE_BYTES_MAX: usize = 1_000;
 
 /// Publishes one Event; one that cannot be written is logged and forgotten.
+///
+/// By a recorder of its own: one that is kept counts repetitions on the first Event and keeps that one's note, so that of two
+/// repairs only the first would be told; and it remembers every Event of the last six minutes and goes through all of them for
+/// each new one, which of ten thousand resources are many.
 pub async fn publish<K: Resource<DynamicType = ()>>(
-    recorder: &Recorder,
+    client: &Client,
     object: &K,
     type_: EventType,
     reason: &str,
@@ -31,21 +35,14 @@ pub async fn publish<K: Resource<DynamicType = ()>>(
         action: "Reconcile".into(),
         secondary: None,
     };
+    let reporter = Reporter {
+        controller: "septem-operator".into(),
+        instance: None,
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
     if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
         tracing::warn!(error = chain(&error), "event not written");
     }
-}
-
-/// Publishes one Event of its own, however often its like was published before. The recorder counts repetitions on the
-/// first and keeps that one's note: of two repairs only the first would be told.
-pub async fn publish_anew<K: Resource<DynamicType = ()>>(
-    client: &Client,
-    object: &K,
-    type_: EventType,
-    reason: &str,
-    note: &str,
-) {
-    publish(&recorder(client.clone()), object, type_, reason, note).await;
 }
 
 /// Says what a condition tells that `Ready` does not wait for, when it is False and that is news.
@@ -63,17 +60,8 @@ pub async fn publish_aside<K: Resource<DynamicType = ()>>(
     };
     let Some(now) = missing(after) else { return };
     if missing(before).is_none_or(|was| was.message != now.message) {
-        publish_anew(client, object, type_, &now.reason, &now.message).await;
+        publish(client, object, type_, &now.reason, &now.message).await;
     }
-}
-
-/// What writes Events.
-pub fn recorder(client: Client) -> Recorder {
-    let reporter = Reporter {
-        controller: "septem-operator".into(),
-        instance: None,
-    };
-    Recorder::new(client, reporter)
 }
 
 /// Says so when `Ready` changed its state or its reason; of a refusal, also when it is about something else by now.
@@ -109,11 +97,5 @@ pub async fn publish_transition<K: Resource<DynamicType = ()>>(
     } else {
         EventType::Normal
     };
-    let (reason, note) = (&now.reason, &now.message);
-    // A warning may be about something else than the last one with this reason.
-    if warning {
-        publish_anew(&context.client, object, type_, reason, note).await;
-    } else {
-        publish(&context.recorder, object, type_, reason, note).await;
-    }
+    publish(&context.client, object, type_, &now.reason, &now.message).await;
 }

@@ -95,7 +95,6 @@ pub async fn run(
     let keeper = client.clone();
     let client = gate::gated(client, Arc::clone(&leadership), Arc::clone(&metrics));
     let context = Arc::new(Context {
-        recorder: events::recorder(client.clone()),
         client,
         config,
         planes,

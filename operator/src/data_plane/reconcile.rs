@@ -110,7 +110,7 @@ pub async fn reconcile(
             repaired = repaired.join(", "),
             "fence repaired"
         );
-        events::publish_anew(
+        events::publish(
             &context.client,
             resource,
             EventType::Warning,

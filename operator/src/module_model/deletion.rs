@@ -102,14 +102,7 @@ pub(super) async fn delete_away(
                     "model deleted"
                 );
                 let reason = Reason::Erased.as_str();
-                events::publish(
-                    &context.recorder,
-                    resource,
-                    EventType::Normal,
-                    reason,
-                    &done,
-                )
-                .await;
+                events::publish(&context.client, resource, EventType::Normal, reason, &done).await;
                 ledger::finish(&plane, &deletion).await?;
             }
             Progress::Waits(reason, message) => {

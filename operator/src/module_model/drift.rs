@@ -138,7 +138,7 @@ pub async fn look(
         );
         context.metrics.repaired(Kind::ModuleModel, repaired.len());
         let note = format!("put back as it was applied: {what}");
-        events::publish_anew(
+        events::publish(
             &context.client,
             resource,
             EventType::Warning,
@@ -154,7 +154,7 @@ pub async fn look(
             repaired: Vec::new(),
         }));
         let note = note.message;
-        events::publish_anew(
+        events::publish(
             &context.client,
             resource,
             EventType::Warning,

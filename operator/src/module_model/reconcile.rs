@@ -357,7 +357,7 @@ async fn tell(resource: &ModuleModel, desired: &Desired, plan: &Plan, context: &
             open = plan.repaired.join(", "),
             "fence repaired"
         );
-        events::publish_anew(
+        events::publish(
             &context.client,
             resource,
             EventType::Warning,
@@ -371,7 +371,7 @@ async fn tell(resource: &ModuleModel, desired: &Desired, plan: &Plan, context: &
             step.name()
         );
         events::publish(
-            &context.recorder,
+            &context.client,
             resource,
             EventType::Normal,
             "SchemaChanged",
@@ -385,7 +385,7 @@ async fn tell_files(resource: &ModuleModel, desired: &Desired, runs: usize, cont
     tracing::info!(resource = desired.resource, runs, "files run");
     let note = format!("SQL files were run {runs} times");
     events::publish(
-        &context.recorder,
+        &context.client,
         resource,
         EventType::Normal,
         "FilesRun",

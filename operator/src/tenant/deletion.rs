@@ -107,7 +107,7 @@ pub(super) async fn erase_away(
     // Before the end is noted: twice is allowed, never is not.
     let reason = Reason::Erased.as_str();
     events::publish(
-        &context.recorder,
+        &context.client,
         resource,
         EventType::Normal,
         reason,

@@ -222,7 +222,7 @@ async fn tell(
     tracing::error!(tenant = %desired.id, repaired = what, "fence repaired");
     context.metrics.repaired(Kind::Tenant, repaired.len());
     let note = format!("changed by hand and put right: {what}");
-    events::publish_anew(
+    events::publish(
         &context.client,
         resource,
         EventType::Warning,

@@ -3,14 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response};
-use kube::{
-    Client,
-    client::Body,
-    runtime::{
-        events::{Recorder, Reporter},
-        reflector,
-    },
-};
+use kube::{Client, client::Body, runtime::reflector};
 use operator::{
     Config,
     backoff::Backoff,
@@ -62,10 +55,6 @@ impl Script {
         let client = gated(server, Arc::clone(&leadership), Arc::clone(&metrics));
         let (planes, _) = Planes::new();
         let waiting = Waiting::new(planes.wake_models());
-        let reporter = Reporter {
-            controller: "septem-operator".into(),
-            instance: None,
-        };
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             data_planes: Vec::new(),
@@ -78,7 +67,6 @@ impl Script {
             log: String::new(),
         };
         let context = Context {
-            recorder: Recorder::new(client.clone(), reporter),
             client,
             config,
             planes,
