@@ -7,7 +7,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use crate::{context::Context, telemetry::chain};
+use crate::telemetry::chain;
 
 /// Most bytes of a note (the API server refuses more than 1 kB).
 const NOTE_BYTES_MAX: usize = 1_000;
@@ -66,7 +66,7 @@ pub async fn publish_aside<K: Resource<DynamicType = ()>>(
 
 /// Says so when `Ready` changed its state or its reason; of a refusal, also when it is about something else by now.
 pub async fn publish_transition<K: Resource<DynamicType = ()>>(
-    context: &Context,
+    client: &Client,
     object: &K,
     before: &[Condition],
     after: &[Condition],
@@ -97,5 +97,5 @@ pub async fn publish_transition<K: Resource<DynamicType = ()>>(
     } else {
         EventType::Normal
     };
-    publish(&context.client, object, type_, &now.reason, &now.message).await;
+    publish(client, object, type_, &now.reason, &now.message).await;
 }

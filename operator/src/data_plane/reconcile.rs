@@ -96,7 +96,13 @@ pub async fn reconcile(
         let api = Api::<DataPlane>::all(context.client.clone());
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::DataPlane);
-        events::publish_transition(&context, resource, &before.conditions, &after.conditions).await;
+        events::publish_transition(
+            &context.client,
+            resource,
+            &before.conditions,
+            &after.conditions,
+        )
+        .await;
     }
     if let Some(repaired) = found
         .as_ref()

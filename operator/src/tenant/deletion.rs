@@ -177,6 +177,12 @@ async fn tell(
     }
     report::write_status(api, &resource.name_any(), &after).await?;
     context.metrics.status_written(Kind::Tenant);
-    events::publish_transition(context, resource, &before.conditions, &after.conditions).await;
+    events::publish_transition(
+        &context.client,
+        resource,
+        &before.conditions,
+        &after.conditions,
+    )
+    .await;
     Ok(())
 }

@@ -90,7 +90,13 @@ pub async fn reconcile(
     if after != before {
         report::write_status(&api, &resource.name_any(), &after).await?;
         context.metrics.status_written(Kind::Tenant);
-        events::publish_transition(&context, resource, &before.conditions, &after.conditions).await;
+        events::publish_transition(
+            &context.client,
+            resource,
+            &before.conditions,
+            &after.conditions,
+        )
+        .await;
         // No warning: they may come next.
         events::publish_aside(
             &context.client,

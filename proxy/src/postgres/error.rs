@@ -92,7 +92,7 @@ pub enum DatabaseError {
     #[error("concurrent writes got in each other's way")]
     Contention,
     /// 53***: the server is out of something. 25006: it takes no writes, as managed servers do that run out of space.
-    #[error("the database server is out of resources ({0})")]
+    #[error("the database server is out of resources or takes no writes ({0})")]
     Resources(String),
     /// 26000, 0A000, 42703, 42P01 or 3F000, and where a column of the same name has another type 42804 or 42883: the
     /// tables are not those of our catalogue. Reload it and run once more.

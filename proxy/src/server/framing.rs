@@ -47,7 +47,7 @@ pub fn check(head: &[u8]) -> Result<(), Problem> {
         line.strip_suffix(b"\r")
             .ok_or_else(|| bad("A line of the head does not end with CR LF."))
     });
-    let start = StartLine::parse(lines.next().unwrap_or(Ok(b""))?)?;
+    let start = StartLine::parse(lines.next().transpose()?.unwrap_or_default())?;
     let mut fields = Fields::default();
     for line in lines {
         fields.add(line?)?;

@@ -94,7 +94,7 @@ async fn what_was_acknowledged_outlives_a_failover_and_stays_with_its_tenant() {
         assert_eq!(lost.count(), 0);
     }
     // The database is dropped where it is now.
-    world.database.move_to(standby.url());
+    world.database.move_to(&standby.url());
     drop(world);
 }
 

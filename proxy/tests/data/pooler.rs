@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
@@ -13,7 +13,7 @@ use std::{
 use proxy::postgres::{ConnectError, Database, DatabaseConfig};
 use secrecy::ExposeSecret as _;
 
-use crate::support::world::World;
+use crate::support::{free_address, world::World};
 
 /// Every setting of ours that PgBouncer does not know by itself.
 const SETTINGS: &str = "bytea_output,extra_float_digits,row_security,search_path,default_transaction_isolation,\
@@ -30,11 +30,8 @@ struct Bouncer {
 impl Bouncer {
     fn start(server: &DatabaseConfig, ignored: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let address = free_address();
+        let port = address.port();
         let (users, settings) = (folder.path().join("users"), folder.path().join("ini"));
         let password = server.password.expose_secret();
         fs::write(&users, format!("\"{}\" \"{password}\"\n", server.user)).unwrap();
@@ -59,7 +56,7 @@ impl Bouncer {
             _folder: folder,
         };
         let until = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).is_err() {
+        while TcpStream::connect(address).is_err() {
             assert!(Instant::now() < until, "PgBouncer does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -13,7 +13,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::isolation::{never_meet, two_connections};
-use crate::support::world::{A, World};
+use crate::support::{
+    database::TestDatabase,
+    world::{A, World, models},
+};
 
 fn openssl(folder: &Path, arguments: &str) {
     let done = Command::new("openssl")
@@ -148,16 +151,22 @@ async fn the_database_is_reached_over_tls() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_never_meet_on_a_connection_with_tls() {
-    let mut world = World::with(two_connections).await;
     let folder = tempfile::tempdir().unwrap();
-    let mut config = DatabaseConfig::from_url(&world.database.app_url).unwrap();
-    let behind = (config.host.clone(), config.port);
-    two_connections(&mut config);
-    config.host = "localhost".to_owned();
-    config.port = front(Some(certificates(folder.path())), behind).await;
-    config.tls = TlsMode::VerifyFull {
-        root_certificates: Some(folder.path().join("ca.pem")),
-    };
-    world.data.database = Database::connect(config).await.unwrap();
+    let database = TestDatabase::create(&models()).await;
+    let direct = DatabaseConfig::from_url(&database.app_url).unwrap();
+    let port = front(
+        Some(certificates(folder.path())),
+        (direct.host, direct.port),
+    )
+    .await;
+    let world = World::over(database, &models(), |config| {
+        two_connections(config);
+        config.host = "localhost".to_owned();
+        config.port = port;
+        config.tls = TlsMode::VerifyFull {
+            root_certificates: Some(folder.path().join("ca.pem")),
+        };
+    })
+    .await;
     never_meet(&world).await;
 }

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::world::{Proxy, World, command, eventually, free_address};
-use crate::support::forwarder::Forwarder;
+use super::world::{Proxy, World, command, eventually};
+use crate::support::{forwarder::Forwarder, free_address};
 
 /// A Valkey of the test's own, to be killed.
 struct Valkey {

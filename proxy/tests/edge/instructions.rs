@@ -5,7 +5,6 @@
 //! `make bench-instructions` compares a release build with what is kept; with KEEP=1 it keeps what it finds.
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     fs,
     process::{Command, Stdio},
@@ -16,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{
     client::Connection,
-    world::{Proxy, World, bearer, command, fixture, model},
+    world::{Proxy, World, bearer, command, fixture},
 };
 use crate::support::variable;
 
@@ -66,24 +65,23 @@ impl Counted {
         }
     }
 
-    fn control(&self, arguments: &[&str]) {
+    fn control(&self, argument: &str) {
         let pid = self.proxy.child.id().to_string();
         let done = Command::new("callgrind_control")
-            .args(arguments)
-            .arg(pid)
+            .args([argument, &pid])
             .output()
             .unwrap();
         assert!(done.status.success(), "{done:?}");
     }
 
     /// Instructions of each of the requests that `run` makes.
-    fn count(&self, name: &str, run: impl Fn()) -> u64 {
+    fn count(&self, name: &str, mut run: impl FnMut()) -> u64 {
         run();
-        self.control(&["--instr=on"]);
-        self.control(&["--zero"]);
+        self.control("--instr=on");
+        self.control("--zero");
         run();
-        self.control(&[&format!("--dump={name}")]);
-        self.control(&["--instr=off"]);
+        self.control(&format!("--dump={name}"));
+        self.control("--instr=off");
         let dumps = fs::read_dir(self.folder.path()).unwrap();
         let named = format!("desc: Trigger: dump {name}\n");
         let dump = dumps
@@ -97,20 +95,19 @@ impl Counted {
 
 /// What is asked, each on the connection that all share.
 struct Asked {
-    connection: RefCell<Connection>,
+    connection: Connection,
     token: String,
 }
 
 impl Asked {
     /// [`REQUESTS`] of them.
-    fn ask(&self, method: &str, path: &str, body: &str, status: u16) {
+    fn ask(&mut self, method: &str, path: &str, body: &str, status: u16) {
         let headers = [
             ("Authorization", self.token.as_str()),
             ("Content-Type", "application/json"),
         ];
         for _ in 0..REQUESTS {
-            let mut connection = self.connection.borrow_mut();
-            let answer = connection.ask(method, path, &headers, body.as_bytes());
+            let answer = self.connection.ask(method, path, &headers, body.as_bytes());
             assert_eq!(answer.status, status, "{method} {path} {answer:?}");
         }
     }
@@ -127,15 +124,10 @@ fn a_request_takes_no_more_instructions_than_it_did() {
         {"name": "balance", "type": "decimal", "precision": 12, "scale": 2},
         {"name": "joined_at", "type": "timestamp"},
     ]);
-    let document = json!({
-        "module": "crm", "model": "contacts", "autoApi": true, "analytics": false, "maxPageSize": 100, "fields": fields,
-    });
-    let document = serde_json::from_value(document).unwrap();
-    world.database.create_table(&document);
-    world.database.publish(&model("crm", "contacts", fields));
+    world.database.serve("crm", "contacts", fields);
     let proxy = Counted::start(world.database.app_url());
-    let asked = Asked {
-        connection: RefCell::new(Connection::open(proxy.proxy.address)),
+    let mut asked = Asked {
+        connection: Connection::open(proxy.proxy.address),
         token: bearer(world.a, "ada"),
     };
     let contact = json!({

@@ -7,7 +7,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::{
     client::{Answer, Connection},
-    world::{Database, Proxy, World, bearer, eventually, model, runtime},
+    world::{Database, Proxy, World, bearer, eventually, runtime},
 };
 use crate::support::{forwarder::Forwarder, variable};
 
@@ -15,14 +15,8 @@ fn fields() -> Value {
     json!([{"name": "title", "type": "text", "required": true}])
 }
 
-/// A model with a table, where the world's own have none.
 fn serve_notes(world: &World) {
-    let document = json!({
-        "module": "crm", "model": "notes", "autoApi": true, "analytics": false, "maxPageSize": 100, "fields": fields(),
-    });
-    let document = serde_json::from_value(document).unwrap();
-    world.database.create_table(&document);
-    world.database.publish(&model("crm", "notes", fields()));
+    world.database.serve("crm", "notes", fields());
 }
 
 fn write(world: &World, proxy: &Proxy, key: &str, path: &str, body: &str) -> Option<Answer> {

@@ -1,7 +1,7 @@
 //! A database with two tenants, and a proxy in front of it, in this process.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use super::client::{Answer, Connection};
-use crate::support::{database::TestDatabase, variable};
+use crate::support::{database::TestDatabase, free_address, variable};
 
 pub const ISSUER: &str = "https://issuer.test";
 pub const AUDIENCE: &str = "edge";
@@ -26,14 +26,6 @@ pub const AUDIENCE: &str = "edge";
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Runtime::new().unwrap())
-}
-
-/// An address that was free a moment ago.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 /// Waits for something that must come true soon.
@@ -58,8 +50,6 @@ impl Database {
         runtime().block_on(async {
             let inner = TestDatabase::create(&[]).await;
             let mut postgres = inner.admin().await;
-            // A role belongs to the server: the operator or another test may be making it, too.
-            let _ = postgres.execute("create role septem_sink").await;
             sqlx::migrate!("../migrations")
                 .run(&mut postgres)
                 .await
@@ -89,6 +79,13 @@ impl Database {
         ));
     }
 
+    /// Serves a model that has a table, where the world's own have none.
+    pub fn serve(&self, module: &str, name: &str, fields: Value) {
+        let document = document(module, name, &fields);
+        self.create_table(&serde_json::from_value(document).unwrap());
+        self.publish(&model(module, name, fields));
+    }
+
     /// Runs statements and publishes a revision with them, as the operator does.
     pub fn publish(&self, statements: &str) {
         let text = format!(
@@ -111,11 +108,15 @@ impl Database {
     }
 }
 
+fn document(module: &str, model: &str, fields: &Value) -> Value {
+    json!({
+        "module": module, "model": model, "autoApi": true, "analytics": false, "maxPageSize": 100, "fields": fields,
+    })
+}
+
 /// The statement that publishes a model.
 pub fn model(module: &str, model: &str, fields: Value) -> String {
-    let document = json!({
-        "module": module, "model": model, "autoApi": true, "analytics": false, "maxPageSize": 100, "fields": fields,
-    });
+    let document = document(module, model, &fields);
     format!(
         "insert into platform.modules values ('{module}', 'test') on conflict do nothing;
          insert into platform.models values ('{module}', '{model}', 'test/{model}', 'u', '{document}', true, 1);

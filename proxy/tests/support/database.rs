@@ -13,8 +13,6 @@ const ROLES_LOCK: i64 = 0x5e97_e300;
 pub struct TestDatabase {
     /// Its name.
     pub name: String,
-    /// The server, as superuser in a database that is always there.
-    server_url: String,
     /// As superuser, for looking and for DDL.
     pub admin_url: String,
     /// As `septem_app`.
@@ -55,7 +53,6 @@ impl TestDatabase {
             admin_url: in_database(&admin, &name),
             app_url: in_database(&app, &name),
             name,
-            server_url: admin,
         };
         let mut owner = database.admin().await;
         run(&mut owner, "set role septem_owner").await;
@@ -71,15 +68,20 @@ impl TestDatabase {
         PgConnection::connect(&self.admin_url).await.unwrap()
     }
 
-    /// It is dropped on that server.
-    pub fn move_to(&mut self, server_url: String) {
-        self.server_url = server_url;
+    /// It is on that server by now.
+    pub fn move_to(&mut self, server_url: &str) {
+        self.admin_url = in_database(server_url, &self.name);
+    }
+
+    /// The server, as superuser in a database that is always there.
+    fn server_url(&self) -> String {
+        in_database(&self.admin_url, "postgres")
     }
 
     /// Ends every connection of the proxy's role, and lets nobody connect until told otherwise.
     pub async fn close(&self) {
         self.allow_connections(false).await;
-        let mut server = PgConnection::connect(&self.server_url).await.unwrap();
+        let mut server = PgConnection::connect(&self.server_url()).await.unwrap();
         let end = format!(
             "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{}' and usename = 'septem_app'",
             self.name
@@ -91,7 +93,7 @@ impl TestDatabase {
     /// Undoes or does what [`Self::close`] begins with.
     pub async fn allow_connections(&self, allow: bool) {
         // No session may close the database that it is in.
-        let mut server = PgConnection::connect(&self.server_url).await.unwrap();
+        let mut server = PgConnection::connect(&self.server_url()).await.unwrap();
         let statement = format!("alter database {} allow_connections {allow}", self.name);
         run(&mut server, &statement).await;
         server.close().await.unwrap();
@@ -101,7 +103,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("drop database if exists {} with (force)", self.name);
-        let server = self.server_url.clone();
+        let server = self.server_url();
         // Also where a test has failed, and whatever runtime that was in.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::{
         fs::{MetadataExt as _, chown},
         process::CommandExt as _,
@@ -15,7 +15,7 @@ use std::{
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
-use super::variable;
+use super::{free_address, variable};
 
 const OWNER: &str = "septem_operator";
 const PASSWORD: &str = "of-this-test";
@@ -96,9 +96,7 @@ impl Server {
     }
 
     async fn over(programs: Programs, folder: TempDir) -> Self {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .unwrap();
+        let address = free_address();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = programs
             .command("postgres")
